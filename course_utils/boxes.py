@@ -1,0 +1,177 @@
+"""Boxes: area, overlap, coding and non-maximum suppression.
+
+Boxes are float32 ``(N, 4)`` tensors of ``x1, y1, x2, y2`` in pixels, half-open.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numba import njit
+
+# A size delta above this would make a box 62 times its anchor; exp() of a wild one
+# overflows to infinity, so it is cut off here.
+MAX_SIZE_DELTA = math.log(1000 / 16)
+
+
+def check_boxes(boxes, where="boxes"):
+    """Return `boxes` as float32 (N, 4), or say what is wrong with which box.
+
+    boxes: anything torch.as_tensor takes, (N, 4) pixels; empty of any shape gives (0, 4).
+    where: name of the source for the message, such as ``"image dog.jpg"``.
+    Raises ValueError for a wrong shape, a NaN or infinite number, or a box whose corners
+    are swapped or whose width or height is zero. Lesson 01.
+    """
+    boxes = torch.as_tensor(boxes, dtype=torch.float32)
+    if boxes.numel() == 0:
+        return boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"{where}: boxes must have shape (N, 4), x1 y1 x2 y2, got"
+            f" {tuple(boxes.shape)}; a single box needs double brackets: [[x1, y1, x2, y2]]"
+        )
+    finite = boxes.isfinite().all(1)
+    positive = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    bad = ~(finite & positive)
+    if bad.any():
+        i = int(bad.nonzero()[0])
+        box = [round(v, 3) for v in boxes[i].tolist()]
+        if not finite[i]:
+            mend = "it holds NaN or infinity; look for a division by zero or an empty field"
+        else:
+            mend = "x2 must be > x1 and y2 > y1; swap the corners or drop the box"
+        raise ValueError(f"{where}: box {i} = {box} is not a box: {mend}")
+    return boxes
+
+
+def box_area(boxes):
+    """Areas of (N, 4) boxes, as (N,), in square pixels. Lesson 01."""
+    boxes = boxes.float()
+    width = (boxes[:, 2] - boxes[:, 0]).clamp(min=0)
+    height = (boxes[:, 3] - boxes[:, 1]).clamp(min=0)
+    return width * height
+
+
+def box_iou(a, b):
+    """Intersection over union of all pairs: (N, 4), (M, 4) -> (N, M), 0 to 1.
+
+    A box without area overlaps nothing, not even itself: its IoU is 0.
+    Source: Jaccard index; PASCAL VOC, Everingham et al. 2010, section 4.2. Lesson 01.
+    """
+    a, b = a.float(), b.float()  # areas of half precision boxes overflow
+    top_left = torch.maximum(a[:, None, :2], b[:, :2])  # (N, M, 2)
+    bottom_right = torch.minimum(a[:, None, 2:], b[:, 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(2)  # (N, M)
+    union = box_area(a)[:, None] + box_area(b) - intersection
+    return torch.where(union > 0, intersection / union, 0.0)
+
+
+def giou(a, b):
+    """Generalised IoU of all pairs: (N, 4), (M, 4) -> (N, M), -1 to 1.
+
+    Source: Rezatofighi et al. 2019, algorithm 1. Lesson 01.
+    """
+    a, b = a.float(), b.float()
+    top_left = torch.minimum(a[:, None, :2], b[:, :2])
+    bottom_right = torch.maximum(a[:, None, 2:], b[:, 2:])
+    hull = (bottom_right - top_left).clamp(min=0).prod(2)  # smallest box around both
+    iou = box_iou(a, b)
+    sum_of_areas = box_area(a)[:, None] + box_area(b)
+    union = sum_of_areas / (1 + iou)  # because iou = (sum - union) / union
+    return iou - torch.where(hull > 0, (hull - union) / hull, 0.0)
+
+
+def clip_boxes(boxes, size):
+    """Move corners that lie outside an image of `size` = (height, width) to its border.
+
+    (N, 4) -> (N, 4), a new tensor; a box wholly outside comes back without area.
+    Lesson 01.
+    """
+    height, width = size
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    x1, x2 = x1.clamp(0, width), x2.clamp(0, width)
+    y1, y2 = y1.clamp(0, height), y2.clamp(0, height)
+    return torch.stack([x1, y1, x2, y2], -1)
+
+
+def to_center(boxes):
+    """Corners to center and size: (..., 4) -> four tensors cx, cy, w, h. Lesson 01."""
+    x1, y1, x2, y2 = boxes.float().unbind(-1)
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def encode_boxes(boxes, anchors, stds=(1, 1, 1, 1)):
+    """How to move and scale `anchors` so that they become `boxes`, as deltas.
+
+    boxes, anchors: (N, 4) pixels, row by row -> (N, 4) deltas tx, ty, tw, th, each
+    divided by its number in `stds`. Raises ValueError for a box or anchor without area.
+    Source: R-CNN, Girshick et al. 2014, appendix C. Lesson 01.
+    """
+    boxes, anchors = check_boxes(boxes), check_boxes(anchors, "anchors")
+    x, y, w, h = to_center(boxes)
+    ax, ay, aw, ah = to_center(anchors)
+    deltas = [(x - ax) / aw, (y - ay) / ah, torch.log(w / aw), torch.log(h / ah)]
+    return torch.stack(deltas, -1) / deltas[0].new_tensor(stds)
+
+
+def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
+    """Undo `encode_boxes`: (..., 4) deltas and (..., 4) anchors -> (..., 4) boxes.
+
+    Size deltas are cut at log(1000 / 16), so that the result is always finite.
+    Source: R-CNN, Girshick et al. 2014, appendix C. Lesson 01.
+    """
+    ax, ay, aw, ah = to_center(anchors)
+    tx, ty, tw, th = (deltas.float() * deltas.new_tensor(stds).float()).unbind(-1)
+    x, y = ax + tx * aw, ay + ty * ah
+    w = aw * torch.exp(tw.clamp(max=MAX_SIZE_DELTA))
+    h = ah * torch.exp(th.clamp(max=MAX_SIZE_DELTA))
+    return torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
+
+
+@njit(cache=True, error_model="numpy")
+def greedy_nms(boxes, iou_threshold):
+    """The greedy loop of NMS over float32 (N, 4) `boxes`, best first -> (N,) bool.
+
+    Compiled to machine code at its first call. Lesson 01.
+    """
+    x1, y1, x2, y2 = [boxes[:, k].copy() for k in range(4)]
+    area = (x2 - x1) * (y2 - y1)
+    keep = np.ones(len(boxes), np.bool_)
+    for i in range(len(boxes)):
+        if keep[i]:
+            for j in range(i + 1, len(boxes)):
+                w = max(min(x2[i], x2[j]) - max(x1[i], x1[j]), np.float32(0))
+                h = max(min(y2[i], y2[j]) - max(y1[i], y1[j]), np.float32(0))
+                iou = w * h / (area[i] + area[j] - w * h)
+                keep[j] &= not iou > iou_threshold
+    return keep
+
+
+def nms(boxes, scores, iou_threshold=0.5):
+    """Non-maximum suppression: of boxes that overlap, keep the best one.
+
+    boxes (N, 4), scores (N,) -> int64 indices of the kept boxes, best first. A box goes
+    when its IoU with a better kept one is strictly greater than `iou_threshold`; among
+    equal scores the lowest index is better. Raises ValueError for a NaN or infinite
+    number. Source: Felzenszwalb et al. 2010 (DPM), section 7.2. Lesson 01.
+    """
+    boxes, scores = boxes.detach().float(), scores.detach().float()
+    if len(boxes) != len(scores):
+        raise ValueError(f"{len(boxes)} boxes but {len(scores)} scores; give one each")
+    for name, values in ("boxes", boxes), ("scores", scores):
+        if not values.isfinite().all():
+            i = int((~values.isfinite()).nonzero()[0, 0])
+            raise ValueError(f"{name}[{i}] = {values[i].tolist()} is NaN or infinite")
+    order = scores.argsort(descending=True, stable=True)
+    keep = greedy_nms(boxes.reshape(-1, 4)[order].cpu().numpy(), float(iou_threshold))
+    return order[torch.from_numpy(keep).to(order.device)]
+
+
+def batched_nms(boxes, scores, labels, iou_threshold=0.5):
+    """NMS within each label: (N, 4), (N,), (N,) -> int64 indices, best first. Lesson 01."""
+    keep = [torch.zeros(0, dtype=torch.int64, device=scores.device)]
+    for label in labels.unique():
+        of_label = (labels == label).nonzero().flatten()
+        keep.append(of_label[nms(boxes[of_label], scores[of_label], iou_threshold)])
+    keep = torch.cat(keep).sort().values  # so that ties go to the lowest index
+    return keep[scores[keep].argsort(descending=True, stable=True)]

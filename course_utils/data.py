@@ -1,0 +1,265 @@
+"""Data sets in PASCAL VOC layout: JPEGImages/, Annotations/, ImageSets/Main/ and, where
+there are masks, SegmentationObject/. One reader serves every data set of the course.
+"""
+
+import os
+from pathlib import Path
+
+import defusedxml.ElementTree as ElementTree
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from course_utils.boxes import check_boxes, clip_boxes
+from course_utils.env import REPOSITORY, cache_dir
+
+TABLETOP_CLASSES = (
+    "mug",
+    "bottle",
+    "bowl",
+    "apple",
+    "banana",
+    "ball",
+    "book",
+    "donut",
+)
+# name in find_data -> folder names to look for, and what to do without it
+DATA_SETS = {
+    "tabletop": (("tabletop",), "it is part of the repository: clone it again"),
+    "voc2007": (
+        ("voc2007", "VOC2007", "voc2007-mini"),
+        "put the folder VOC2007 of the official archives there; lesson 12 needs it, all"
+        " other lessons go on without it",
+    ),
+    "bccd": (
+        ("bccd", "BCCD"),
+        "put the folder BCCD of the BCCD_Dataset repository there; only a part of"
+        " lesson 13 needs it",
+    ),
+}
+
+
+def find_data(name):
+    """The folder of a data set: ``"tabletop"``, ``"voc2007"`` or ``"bccd"``.
+
+    Looks in $COURSE_DATA, then data/ of the repository, then the user's cache. Raises
+    ValueError for an unknown name and FileNotFoundError, with where to put it, if it is
+    in none of them. Lesson 00.
+    """
+    if name not in DATA_SETS:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(DATA_SETS)}")
+    folders, mend = DATA_SETS[name]
+    rooms = [REPOSITORY / "data", cache_dir() / "data"]
+    if os.environ.get("COURSE_DATA"):
+        rooms.insert(0, Path(os.environ["COURSE_DATA"]))
+    for room in rooms:
+        for folder in folders:
+            if (room / folder / "ImageSets" / "Main").is_dir():
+                return room / folder
+    looked = ", ".join(str(room) for room in rooms)
+    raise FileNotFoundError(f"data set {name} is in none of {looked}: {mend}")
+
+
+def read_voc_xml(path):
+    """The objects of one VOC annotation file, as a list of dicts.
+
+    Each has ``name``, ``box`` (x1, y1, x2, y2 floats, half-open pixels) and the flags
+    ``difficult``, ``truncated``, ``occluded`` (False where the tag is missing). Boxes of
+    object parts are left out. Raises ValueError, naming the file, for broken XML, a
+    missing tag or a number that is none. Lesson 00.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path}: not a readable XML file ({error})") from None
+    objects = []
+    for number, node in enumerate(root.findall("object")):
+        where = f"{path}: object {number}"
+        name = (node.findtext("name") or "").strip()
+        if not name:
+            raise ValueError(f"{where} has no <name>; add the class name")
+        corners = []
+        for tag in ("xmin", "ymin", "xmax", "ymax"):
+            text = node.findtext(f"bndbox/{tag}")
+            try:
+                corners.append(float(text))
+            except (TypeError, ValueError):
+                found = "is missing" if text is None else f"is {text!r}, not a number"
+                raise ValueError(f"{where} ({name}): <bndbox><{tag}> {found}") from None
+        x1, y1, x2, y2 = corners  # counted from 1, last pixel included
+        flags = {
+            tag: (node.findtext(tag) or "0").strip() not in ("0", "")
+            for tag in ("difficult", "truncated", "occluded")
+        }
+        box = (max(x1 - 1, 0.0), max(y1 - 1, 0.0), x2, y2)
+        check_boxes([box], f"{where} ({name})")
+        objects.append({"name": name, "box": box, **flags})
+    return objects
+
+
+def read_image(path):
+    """An image file as float32 (3, H, W) in 0..1, turned upright as its EXIF tag says.
+
+    Grey, palette, CMYK, transparent and 16-bit files become three channels. Raises
+    ValueError that names a file which is no image or ends too early. Lesson 00.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey
+                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+            pixels = np.array(image.convert("RGB"))
+    except FileNotFoundError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{path}: unreadable or cut off image ({error}); copy or export it again"
+        ) from None
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+class VOCDataset(torch.utils.data.Dataset):
+    """One split of a data set in VOC layout.
+
+    root: its folder, see `find_data`. split: a name in ImageSets/Main, as ``"train"``.
+    classes: the class names, label 1 first; by default those in root/classes.txt, else
+    all names that occur in Annotations/, sorted. first: take only the first n images.
+
+    Item i is (image, target): image float32 (3, H, W) in 0..1; target a dict of
+    ``boxes`` (N, 4) float32 pixels, ``labels`` (N,) int64 from 1, ``difficult`` (N,)
+    bool, ``image_id`` str and, where the data set has them, ``masks`` (N, H, W) bool.
+
+    Annotations are read and checked at once, so a fault in a file is found before any
+    training; raises ValueError that names it. Lesson 00.
+    """
+
+    def __init__(self, root, split, classes=None, first=None):
+        self.root, self.split = Path(root), split
+        lists = self.root / "ImageSets" / "Main"
+        if not (lists / f"{split}.txt").is_file():
+            there = ", ".join(sorted(p.stem for p in lists.glob("*.txt"))) or "none"
+            raise FileNotFoundError(f"{lists}: no split {split!r}; there are: {there}")
+        lines = (lists / f"{split}.txt").read_text().splitlines()
+        self.ids = [line.split()[0] for line in lines if line.strip()][:first]
+        self.classes = tuple(classes or self._find_classes())
+        self.objects = [read_voc_xml(self._path("Annotations", i)) for i in self.ids]
+        for image_id, objects in zip(self.ids, self.objects):
+            for o in objects:
+                if o["name"] not in self.classes:
+                    raise ValueError(
+                        f"{self._path('Annotations', image_id)}: class {o['name']!r} is"
+                        f" not one of {', '.join(self.classes)}; mend the name or pass"
+                        " classes=..."
+                    )
+
+    def _path(self, folder, image_id):
+        suffix = {"Annotations": ".xml", "JPEGImages": ".jpg"}.get(folder, ".png")
+        return self.root / folder / (image_id + suffix)
+
+    def _find_classes(self):
+        listed = self.root / "classes.txt"
+        if listed.is_file():
+            return listed.read_text().split()
+        files = (self.root / "Annotations").glob("*.xml")
+        return sorted({o["name"] for path in files for o in read_voc_xml(path)})
+
+    def __len__(self):
+        return len(self.ids)
+
+    def target(self, i):
+        """The target of item i without its masks; reads no image file."""
+        objects = self.objects[i]
+        return {
+            "boxes": check_boxes([o["box"] for o in objects], self.ids[i]),
+            "labels": torch.tensor(
+                [self.classes.index(o["name"]) + 1 for o in objects], dtype=torch.int64
+            ),
+            "difficult": torch.tensor(
+                [o["difficult"] for o in objects], dtype=torch.bool
+            ),
+            "image_id": self.ids[i],
+        }
+
+    def __getitem__(self, i):
+        target = self.target(i)
+        image = read_image(self._path("JPEGImages", self.ids[i]))
+        mask_file = self._path("SegmentationObject", self.ids[i])
+        if mask_file.is_file():
+            with Image.open(mask_file) as file:
+                instance = torch.from_numpy(np.array(file))  # (H, W), 0 is background
+            numbers = torch.arange(1, len(target["boxes"]) + 1)
+            target["masks"] = instance == numbers[:, None, None]
+        return image, target
+
+
+def collate(batch):
+    """A batch as (list of images, list of targets), since both differ in size.
+
+    Give it to a DataLoader as ``collate_fn``. Lesson 02.
+    """
+    images, targets = zip(*batch)
+    return list(images), list(targets)
+
+
+def check_targets(targets, num_classes):
+    """Return targets ready for training, or say which image and box is at fault.
+
+    Checks boxes, see `boxes.check_boxes`, and that labels are whole numbers from 1 to
+    `num_classes` - 1, or -1 (0 is the background); an integer type becomes int64. The
+    given targets are not changed. Raises ValueError. Lesson 02.
+    """
+    checked = []
+    for i, target in enumerate(targets):
+        where = f"image {target.get('image_id', i)}"
+        boxes = check_boxes(target["boxes"], where)
+        labels = torch.as_tensor(target["labels"])
+        if labels.numel() == 0:
+            labels = torch.zeros(0, dtype=torch.int64, device=boxes.device)
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise ValueError(
+                f"{where}: labels are {labels.dtype}, they must be integers"
+                f" 1..{num_classes - 1}, 0 is background; use labels.long()"
+            )
+        if len(labels) != len(boxes):
+            raise ValueError(f"{where}: {len(boxes)} boxes but {len(labels)} labels")
+        bad = ((labels < 1) & (labels != -1)) | (labels >= num_classes)
+        if bad.any():
+            n = int(bad.nonzero()[0])
+            raise ValueError(
+                f"{where}: label {n} is {int(labels[n])}; this model knows labels"
+                f" 1..{num_classes - 1}, 0 is background; count classes from 1"
+            )
+        checked.append({**target, "boxes": boxes, "labels": labels.long()})
+    return checked
+
+
+def flip(image, target):
+    """Mirror image and target left to right; both are new. Lesson 02."""
+    width = image.shape[-1]
+    x1, y1, x2, y2 = target["boxes"].unbind(-1)
+    boxes = torch.stack([width - x2, y1, width - x1, y2], -1)
+    target = {**target, "boxes": boxes}
+    if "masks" in target:
+        target["masks"] = target["masks"].flip(-1)
+    return image.flip(-1), target
+
+
+def crop(image, target, window, min_visible=0.25):
+    """Cut out `window` = (x1, y1, x2, y2) in whole pixels; image and target are new.
+
+    Boxes are moved and clipped; an object that keeps less than `min_visible` of its box
+    area is left out. Raises ValueError if the window does not lie in the image. Lesson 02.
+    """
+    x1, y1, x2, y2 = (int(v) for v in window)
+    height, width = image.shape[-2:]
+    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+        raise ValueError(f"window {(x1, y1, x2, y2)} is not inside {width} x {height}")
+    old = target["boxes"]
+    boxes = clip_boxes(old - old.new_tensor([x1, y1, x1, y1]), (y2 - y1, x2 - x1))
+    size, old_size = boxes[:, 2:] - boxes[:, :2], old[:, 2:] - old[:, :2]
+    keep = (size > 0).all(1) & (size.prod(1) >= min_visible * old_size.prod(1))
+    target = {k: v[keep] if torch.is_tensor(v) else v for k, v in target.items()}
+    target["boxes"] = boxes[keep]
+    if "masks" in target:
+        target["masks"] = target["masks"][:, y1:y2, x1:x2]
+    return image[..., y1:y2, x1:x2], target

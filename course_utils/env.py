@@ -1,0 +1,211 @@
+"""The learner's machine: versions, seeds, memory, cache, and weights made once."""
+
+import hashlib
+import importlib.metadata
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from packaging.requirements import Requirement
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def in_ci():
+    """True where the variable CI is set: progress bars are off there."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def cache_dir():
+    """The folder for what lessons keep: $COURSE_CACHE, else one in the user's ~/.cache."""
+    fallback = Path.home() / ".cache" / "object-detection-course"
+    return Path(os.environ.get("COURSE_CACHE") or fallback)
+
+
+def seed_everything(seed=0):
+    """Start all random number generators of a lesson from one seed. Lesson 00."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def device():
+    """The CUDA GPU where there is one, else the CPU.
+
+    Mac GPUs are left out: they lack float64 and some operations. Lesson 00.
+    """
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def peak_memory_mb():
+    """The most memory this process has held so far, in MB (10^6 bytes). Lesson 00."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def installed_packages():
+    """{package name: version} of the running Python. Lesson 00."""
+    found = importlib.metadata.distributions()
+    return {d.metadata["Name"].lower().replace("_", "-"): d.version for d in found}
+
+
+def lab_folder():
+    """The folder of the programs that JupyterLab was started from, None if unknown."""
+    for process in psutil.Process().parents():
+        for word in process.cmdline()[:2]:
+            if Path(word).name.startswith("jupyter"):
+                return Path(word).parent
+    return None
+
+
+def find_problems(installed=None, lab=None, python=None):
+    """What is wrong with an installation, as a list of (problem, mend) sentences.
+
+    installed: {package: version}, lab: the folder JupyterLab was started from, python:
+    the folder of the kernel's Python; by default those of this process. The list is
+    empty when all is well. Lesson 00.
+    """
+    live = installed is None
+    installed = installed_packages() if live else installed
+    lab = lab_folder() if live else lab
+    python = Path(python or Path(sys.executable).parent)
+    problems = []
+    pip = f"{python / 'python'} -m pip"
+    for line in (REPOSITORY / "requirements.txt").read_text().splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        need = Requirement(line)
+        found = installed.get(need.name.lower())
+        if found is None or not need.specifier.contains(found, prereleases=True):
+            state = f"is {found}" if found else "is not installed"
+            mend = f'{pip} install "{need}"'
+            problems.append((f"{need.name} {state}, the course needs {need}", mend))
+    wheels = sorted(name for name in installed if name.startswith("opencv-"))
+    if len(wheels) > 1:
+        problems.append(
+            (
+                f"{' and '.join(wheels)} overwrite each other's files",
+                f"{pip} uninstall -y {' '.join(wheels)}, then"
+                f" {pip} install opencv-contrib-python",
+            )
+        )
+    if lab and lab.resolve() != python.resolve():
+        problems.append(
+            (
+                f"JupyterLab runs from {lab}, this kernel from {python}: sliders may show"
+                ' "model not found"',
+                f"install ipywidgets in both, or start {python / 'jupyter'} lab",
+            )
+        )
+    if live and not problems:
+        problems += find_broken_libraries()
+    return problems
+
+
+def find_broken_libraries():
+    """Libraries that are installed but do not work, as (problem, mend) sentences."""
+    problems = []
+    try:
+        import cv2
+
+        cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    except (ImportError, AttributeError) as error:
+        mend = "pip install --force-reinstall opencv-contrib-python"
+        if "libGL" in str(error):
+            mend = "apt-get install libgl1 libglib2.0-0"
+        problems.append((f"OpenCV lacks ximgproc.segmentation ({error})", mend))
+    try:
+        import torchvision
+
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (ImportError, RuntimeError) as error:
+        mend = "pip install --force-reinstall torch torchvision (both at once)"
+        problems.append((f"torchvision does not fit torch ({error})", mend))
+    return problems
+
+
+def check_environment():
+    """Print the versions in use and every problem with its mend. Lesson 00."""
+    installed = installed_packages()
+    names = (
+        "torch",
+        "torchvision",
+        "opencv-contrib-python",
+        "ipywidgets",
+        "jupyterlab",
+    )
+    print(f"Python {sys.version.split()[0]} in {sys.prefix}")
+    print(", ".join(f"{name} {installed.get(name, 'missing')}" for name in names))
+    print(
+        f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB memory"
+    )
+    problems = find_problems()
+    for problem, mend in problems:
+        print(f"PROBLEM  {problem}\n  mend:  {mend}")
+    if not problems:
+        print("All is well: you can start.")
+
+
+def save_weights(state, path, half=False):
+    """Write a state dict as safetensors, under a temporary name renamed when whole.
+
+    half: store floats as float16, as the shipped weights are. Lesson 02.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        k: (v.half() if half and v.is_floating_point() else v)
+        .detach()
+        .cpu()
+        .contiguous()
+        for k, v in state.items()
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(state, temporary)
+    os.replace(temporary, path)
+
+
+def load_weights(model, path):
+    """Load safetensors weights into `model`; False if the file is absent or broken.
+
+    A file for another network counts as broken: it is left alone and not used.
+    """
+    try:
+        state = load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return False
+    own = model.state_dict()
+    if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in own.items()}:
+        return False
+    model.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
+    return True
+
+
+def train_or_load(name, model, train):
+    """Give `model` trained weights: from the cache, the repository, or by training now.
+
+    name: file name without ending, such as ``"02_localizer"``. train: a function of the
+    model that trains it in place; called only if neither the cache nor data/weights has
+    weights that fit. Returns where they came from: "cache", "shipped" or "trained". The
+    cache is keyed by the network's text form, so a changed network trains anew.
+    Lesson 02.
+    """
+    key = hashlib.sha256(repr(model).encode()).hexdigest()[:8]
+    cached = cache_dir() / "weights" / f"{name}-{key}.safetensors"
+    if load_weights(model, cached):
+        return "cache"
+    if load_weights(model, REPOSITORY / "data" / "weights" / f"{name}.safetensors"):
+        return "shipped"
+    train(model)
+    save_weights(model.state_dict(), cached)
+    return "trained"

@@ -1,0 +1,123 @@
+"""Drawing on matplotlib axes. Every function takes ``ax=None`` and returns the axes."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import to_rgb
+
+# Okabe and Ito's colours, told apart with every kind of colour vision.
+COLORS = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+    "#FFFFFF",
+)
+
+
+def color_of(label):
+    """The colour of a label: 1..K by its class, 0 and below grey."""
+    return COLORS[(int(label) - 1) % len(COLORS)] if label > 0 else "#999999"
+
+
+def panels(count, columns=4, size=(3.0, 2.25), titles=None):
+    """`count` empty axes without ticks, in rows of `columns`; size in inches each."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    shape = (columns * size[0], rows * (size[1] + 0.25 * bool(titles)))
+    _, axes = plt.subplots(
+        rows, columns, figsize=shape, squeeze=False, layout="constrained"
+    )
+    axes = axes.flatten()
+    for ax in axes:
+        ax.axis("off")
+    for ax, title in zip(axes, titles or ()):
+        ax.set_title(title, fontsize=10)
+    return axes[:count]
+
+
+def show_image(image, ax=None, title=None):
+    """Draw an image: a (3, H, W) tensor in 0..1 or an (H, W, 3) array."""
+    ax = ax or panels(1, size=(4.8, 3.6))[0]
+    if torch.is_tensor(image):
+        image = image.detach().cpu().permute(1, 2, 0).numpy()
+    height, width = image.shape[:2]
+    ax.imshow(image, extent=(0, width, height, 0), interpolation="nearest")
+    ax.axis("off")
+    if title:
+        ax.set_title(title, fontsize=10)
+    return ax
+
+
+def draw_boxes(boxes, names=None, colors=None, ax=None, width=2, style="-"):
+    """Draw (N, 4) boxes, with a name each if given.
+
+    names: N texts. colors: N colours, or one for all. Raises ValueError if the numbers
+    of boxes, names and colours differ.
+    """
+    ax = ax or plt.gca()
+    boxes = torch.as_tensor(boxes).reshape(-1, 4).tolist()
+    names = [""] * len(boxes) if names is None else list(names)
+    colors = COLORS[0] if colors is None else colors
+    colors = [colors] * len(boxes) if isinstance(colors, str) else list(colors)
+    if not len(boxes) == len(names) == len(colors):
+        raise ValueError(
+            f"{len(boxes)} boxes, {len(names)} names, {len(colors)} colors: give one each"
+        )
+    for (x1, y1, x2, y2), name, color in zip(boxes, names, colors):
+        line = {"edgecolor": color, "linewidth": width, "linestyle": style}
+        ax.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **line))
+        if name:
+            dark = np.dot(to_rgb(color), (0.3, 0.6, 0.1)) < 0.5
+            ax.text(
+                x1,
+                max(y1, 0),
+                name,
+                fontsize=8,
+                color="white" if dark else "black",
+                va="bottom" if y1 > 12 else "top",
+                bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5},
+            )
+    return ax
+
+
+def draw_target(target, classes, ax=None, **style):
+    """Draw the boxes of a target or of a detector's answer with class names and scores."""
+    labels = target["labels"].tolist()
+    names = [classes[label - 1] for label in labels]
+    if "scores" in target:
+        names = [f"{n} {s:.2f}" for n, s in zip(names, target["scores"].tolist())]
+    colors = [color_of(label) for label in labels]
+    return draw_boxes(target["boxes"], names, colors, ax, **style)
+
+
+def draw_masks(masks, colors, ax=None, alpha=0.6):
+    """Lay (N, H, W) bool masks over an image, one colour each."""
+    ax = ax or plt.gca()
+    height, width = masks.shape[-2:]
+    for mask, color in zip(masks, colors):
+        layer = np.zeros((height, width, 4))
+        layer[mask.numpy()] = (*to_rgb(color), alpha)
+        ax.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+    return ax
+
+
+def curves(lines, ax=None, xlabel="", ylabel="", markers=()):
+    """Draw named curves, ``{name: (x values, y values)}``, in different dashes too."""
+    ax = ax or plt.subplots(figsize=(5.5, 3), layout="constrained")[1]
+    colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+    styles = ("-", "--", "-.", ":", "-", "--")
+    for (name, (x, y)), color, style in zip(lines.items(), colors, styles):
+        ax.plot(x, y, style, color=color, label=name, linewidth=1.8)
+    for x in markers:
+        ax.axvline(x, color="#999999", linewidth=1)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3)
+    if len(lines) > 1:
+        ax.legend(fontsize=9, frameon=False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax

@@ -1,0 +1,86 @@
+"""Explorers: controls above a picture. One module for each lesson's explorers.
+
+The logic stands in plain functions that need no browser; `Explorer` joins one that draws
+with sliders.
+"""
+
+import base64
+import io
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+DPI = 100
+
+
+class Explorer:
+    """Controls and the picture that follows them.
+
+    draw: a function of the controls' values, by name, that returns a matplotlib Figure.
+    controls: {name: ipywidget with a ``value``}. The picture is sent as one PNG, so that
+    nothing flickers and no figure stays open. As a cell's last line it shows itself;
+    where widgets do not run, the picture of the first state stands in.
+
+    ``set(name=value)`` moves controls from code, ``png`` holds the picture now shown.
+    """
+
+    def __init__(self, draw, **controls):
+        self.draw, self.controls = draw, controls
+        self.image = ipywidgets.Image(format="png")
+        self.box = ipywidgets.VBox([*controls.values(), self.image])
+        self.update()
+        for control in controls.values():
+            control.observe(self.update, "value")
+
+    def update(self, _change=None):
+        """Draw again for the controls' present values."""
+        values = {name: control.value for name, control in self.controls.items()}
+        figure, buffer = self.draw(**values), io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        width, height = figure.get_size_inches() * DPI
+        self.image.width, self.image.height = f"{width:.0f}px", f"{height:.0f}px"
+        self.png = self.image.value = buffer.getvalue()
+
+    def set(self, **values):
+        """Move controls to `values`, as a person would; returns the explorer."""
+        for name, value in values.items():
+            self.controls[name].value = value
+        return self
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        bundle = dict(self.box._repr_mimebundle_())
+        bundle["image/png"] = base64.b64encode(self.png).decode()
+        return bundle
+
+
+def slider(name, low, high, value, step=1):
+    """A slider with a readable label: whole numbers, or decimals if `step` is one."""
+    whole = isinstance(step, int)
+    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+    return kind(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=name,
+        layout={"width": "480px"},
+        style={"description_width": "150px"},
+    )
+
+
+def choice(name, options, value=None):
+    """Buttons, one of which is pressed: `options` is a list or {text: value}."""
+    return ipywidgets.ToggleButtons(
+        options=options,
+        value=value if value is not None else next(iter(options)),
+        description=name,
+        style={"description_width": "150px", "button_width": "auto"},
+    )
+
+
+def empty_figure(width, height, columns=1, ratios=None):
+    """A Figure of width x height pixels with `columns` axes; returns (figure, axes)."""
+    figure = Figure(figsize=(width / DPI, height / DPI))
+    axes = figure.subplots(1, columns, width_ratios=ratios, squeeze=False)[0]
+    figure.subplots_adjust(0.02, 0.03, 0.98, 0.9, wspace=0.08)
+    return figure, axes

@@ -1,0 +1,66 @@
+"""Lesson 02: a box that moves to its object, and the weight of the box loss."""
+
+from course_utils import plot
+from course_utils.boxes import box_iou
+from course_utils.widgets import Explorer, empty_figure, slider
+
+TRUTH, GUESS = "#56B4E9", "#E69F00"
+
+
+def draw_guess(image, target, answer, classes, ax):
+    """One picture with the true box (blue) and the answer (orange); returns the IoU."""
+    plot.show_image(image, ax)
+    names = [classes[label - 1] for label in answer["labels"].tolist()]
+    plot.draw_boxes(target["boxes"], None, TRUTH, ax, width=2)
+    plot.draw_boxes(answer["boxes"], names, GUESS, ax, width=2)
+    return float(box_iou(answer["boxes"], target["boxes"]).diagonal().mean())
+
+
+def training_film(dataset, answers, history, per_epoch):
+    """Explorer: the answers for a few pictures after each epoch of training.
+
+    answers: for each epoch, a list of answers for the first items of `dataset`. history:
+    as `train.fit` returns it, per_epoch: its steps in an epoch.
+    """
+
+    def draw(epoch, picture):
+        figure, (ax, side) = empty_figure(760, 330, 2, (4, 3))
+        image, target = dataset[picture]
+        answer = answers[epoch][picture]
+        iou = draw_guess(image, target, answer, dataset.classes, ax)
+        ax.set_title(f"after epoch {epoch}: IoU {iou:.2f}", fontsize=11)
+        steps = [row["step"] / per_epoch for row in history]
+        losses = {k: (steps, [row[k] for row in history]) for k in ("class", "box")}
+        plot.curves(losses, side, xlabel="epoch", markers=[epoch])
+        side.set(yscale="log", title="training loss")
+        figure.subplots_adjust(left=0.01, right=0.98, bottom=0.16, wspace=0.15)
+        return figure
+
+    return Explorer(
+        draw,
+        epoch=slider("epoch", 0, len(answers) - 1, 0),
+        picture=slider("picture", 0, len(answers[0]) - 1, 0),
+    )
+
+
+def loss_weights(runs):
+    """Explorer: what the weight of the box loss does. runs: [(weight, accuracy, IoU)]."""
+    weights, accuracies, ious = zip(*runs)
+
+    def draw(run):
+        figure, (ax,) = empty_figure(560, 300)
+        lines = {
+            "share of right labels": (weights, accuracies),
+            "mean IoU": (weights, ious),
+        }
+        plot.curves(lines, ax, "weight of the box loss", markers=[weights[run]])
+        ax.set(xscale="log", ylim=(0, 1.02))
+        ax.set_title(
+            f"weight {weights[run]:g}: {accuracies[run]:.1%} right labels,"
+            f" mean IoU {ious[run]:.2f}",
+            fontsize=11,
+        )
+        figure.subplots_adjust(left=0.09, bottom=0.17)
+        return figure
+
+    return Explorer(draw, run=slider("run", 0, len(runs) - 1, len(runs) // 2))
