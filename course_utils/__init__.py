@@ -1,4 +1,4 @@
-"""Helpers of the object detection course: what the lessons built, ready for the next one.
+"""Helpers of the object detection course: what the lessons built, ready to use.
 
 Conventions, used in every module:
 

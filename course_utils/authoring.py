@@ -1,27 +1,27 @@
 """For authors: keep lessons and package in step, run lessons, find faults in them.
 
-    python -m course_utils.authoring sync [LESSON ...]     rewrite cells from the package
-    python -m course_utils.authoring run [LESSON ...]      run, save outputs, show cost
-    python -m course_utils.authoring hygiene [LESSON ...]  list what is wrong
+    python -m course_utils.authoring sync [LESSON ...]    rewrite cells from the package
+    python -m course_utils.authoring run [LESSON ...]     run, save outputs, show cost
+    python -m course_utils.authoring hygiene [LESSON ...] list what is wrong
 
 A code cell tagged ``same-as:course_utils.boxes.box_iou`` holds that function's source;
-one tagged ``variant`` may use a package name for a naive version of its own; the outputs
-of one tagged ``drop-output`` are not saved. Cells tagged ``nav`` hold the links to the
-lessons before and after.
+one tagged ``variant`` may use a package name for a naive version of its own; the
+outputs of one tagged ``drop-output`` are not saved. Cells tagged ``nav`` hold the links
+to the lessons before and after.
 """
 
-import ast
+import base64
 import importlib
 import inspect
+import io
 import json
 import os
 import re
-import statistics
 import sys
 import time
-from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from course_utils.env import REPOSITORY
 
@@ -36,7 +36,6 @@ TAUGHT = {
             "box_iou",
             "giou",
             "clip_boxes",
-            "to_center",
             "encode_boxes",
             "decode_boxes",
             "greedy_nms",
@@ -47,6 +46,9 @@ TAUGHT = {
     "02_classify_and_localize": [
         "backbone.ResidualBlock",
         "backbone.SmallResNet",
+        "localize.Classifier",
+        "localize.cell_anchors",
+        "localize.look_target",
         "localize.LocalizeHead",
         "localize.localize_loss",
         "localize.left_to_right",
@@ -54,10 +56,6 @@ TAUGHT = {
         "train.cosine_schedule",
     ],
 }
-# Homes, mounted drives and drive letters have no place in a lesson.
-ABSOLUTE_PATH = re.compile(
-    r"(?<![\w/.:])(/(?:home|root|Users|tmp|mnt|work)/|[A-Z]:\\\\)"
-)
 
 
 def lessons():
@@ -167,100 +165,41 @@ def clean(notebook):
             data = output.get("data", {})
             if "image/png" in data:  # a widget's model dies with its kernel
                 data.pop("application/vnd.jupyter.widget-view+json", None)
+                data["image/png"] = smaller(data["image/png"])
 
 
-def redefined(cell):
-    """Package names that a code cell defines or assigns at its top level."""
-    try:
-        body = ast.parse(cell.source).body
-    except SyntaxError:  # a cell with a magic
-        return set()
-    names = set()
-    for node in body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {
-                n.id for t in node.targets for n in ast.walk(t) if hasattr(n, "id")
-            }
-    return names & package_names()
+def smaller(png, limit=40_000):
+    """A base64 PNG in 256 colours if it has more than `limit` characters."""
+    if len(png) <= limit:
+        return png
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    buffer = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
-def package_names():
-    """Every public function and class name of the package's modules."""
-    names = set()
-    for path in (REPOSITORY / "course_utils").glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                names.add(node.name)
-    return names
-
-
-def hygiene(path):
-    """Everything wrong with a saved lesson, as a list of sentences."""
-    notebook = nbformat.read(path, 4)
-    cells = notebook.cells
-    code = [c for c in cells if c.cell_type == "code"]
-    faults = []
-    if not 20 <= len(code) <= 35:
-        faults.append(f"{len(code)} code cells, not 20 to 35")
-    if len(cells) - len(code) < len(code):
-        faults.append(f"{len(cells) - len(code)} text cells for {len(code)} code cells")
-    sizes = [len(c.source.splitlines()) for c in code]
-    if statistics.median(sizes) > 6:
-        faults.append(f"code cells have a median of {statistics.median(sizes)} lines")
-    if sum(size <= 20 for size in sizes) < 0.9 * len(sizes):
-        faults.append(
-            f"over a tenth of the code cells have more than 20 lines: {sizes}"
-        )
-    if max(sizes) > 40:
-        faults.append(f"a code cell has {max(sizes)} lines, over 40")
-    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
-        faults.append("the kernel's name is not python3")
-    counts = [c.execution_count for c in code]
-    if counts != list(range(1, len(code) + 1)):
-        faults.append(
-            "execution counts are not 1, 2, 3, ...: run it from top to bottom"
-        )
-    if path.stat().st_size > 600_000:
-        faults.append(f"the file has {path.stat().st_size // 1000} kB, over 600")
-    if "nav" not in tags(cells[0]) or "nav" not in tags(cells[-1]):
-        faults.append("the first or the last cell is not tagged nav")
-    for number, cell in enumerate(cells):
-        faults += [f"cell {number}: {fault}" for fault in cell_faults(cell)]
-    return faults
-
-
-def cell_faults(cell):
-    """What is wrong with one cell, as a list of sentences."""
-    faults = []
-    if ABSOLUTE_PATH.search(json.dumps(cell)):
-        faults.append("holds an absolute path")
-    if cell.cell_type != "code":
-        return faults
-    if any(len(line) > 88 for line in cell.source.splitlines()):
-        faults.append("a line is longer than 88 characters")
-    for output in cell.get("outputs", []):
-        if output.output_type == "error" or output.get("name") == "stderr":
-            faults.append("an error or a warning is saved in its output")
-    name = taught_name(cell)
-    if name and cell.source != source_of(name):
-        faults.append(f"differs from {name}; run authoring sync")
-    if not name and "variant" not in tags(cell) and redefined(cell):
-        faults.append(f"defines package names: {', '.join(sorted(redefined(cell)))}")
-    return faults
-
-
-def taught_faults():
-    """Names of TAUGHT that do not stand in exactly their lesson, and strays."""
-    faults = []
+def lesson_table():
+    """The README's table of lessons, from their titles and measured results."""
+    lines = ["| lesson | runs in | memory |", "|---|---|---|"]
     for path in lessons():
-        cells = [taught_name(cell) for cell in nbformat.read(path, 4).cells]
-        found = sorted(name for name in cells if name)
-        wanted = sorted(f"course_utils.{name}" for name in TAUGHT.get(path.stem, ()))
-        if found != wanted:
-            faults.append(f"{path.name} teaches {found}, the list says {wanted}")
-    return faults
+        report = json.loads(result_file(path).read_text())
+        minutes = f"{report['seconds'] / 60:.1f} min"
+        name = f"[{title_of(path)}](notebooks/{path.name})"
+        lines.append(f"| {name} | {minutes} | {report['peak_mb']} MB |")
+    return "\n".join(lines)
+
+
+def result_file(path):
+    """Where a lesson's measured figures are kept."""
+    return REPOSITORY / "data" / "results" / f"{path.stem}.json"
+
+
+def write_readme():
+    """Put the lesson table into the README, between its two marks."""
+    readme = REPOSITORY / "README.md"
+    start, end = "<!-- lessons -->\n", "\n<!-- end of lessons -->"
+    before, rest = readme.read_text().split(start)
+    readme.write_text(before + start + lesson_table() + end + rest.split(end)[1])
 
 
 def main(arguments):
@@ -269,6 +208,8 @@ def main(arguments):
     if not arguments or arguments[0] not in commands:
         print(__doc__)
         return 2
+    from course_utils.hygiene import hygiene  # it needs the names above
+
     command, *names = arguments
     paths = [p for p in lessons() if not names or p.stem in names]
     if names and len(paths) < len(names):
@@ -281,8 +222,7 @@ def main(arguments):
         elif command == "run":
             sync(path)
             _, seconds = run(path)
-            report = REPOSITORY / "data" / "results" / f"{path.stem}.json"
-            peak = json.loads(report.read_text())["peak_mb"] if report.exists() else 0
+            peak = json.loads(result_file(path).read_text())["peak_mb"]
             size = path.stat().st_size / 1000
             print(
                 f"{path.stem}: {seconds / 60:.1f} min, {peak} MB, {size:.0f} kB saved"
@@ -291,6 +231,8 @@ def main(arguments):
             found = hygiene(path)
             faults += len(found)
             print(f"{path.stem}: {len(found)} faults", *found, sep="\n  ")
+    if command == "run":
+        write_readme()
     return 1 if faults else 0
 
 

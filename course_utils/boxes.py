@@ -17,10 +17,10 @@ MAX_SIZE_DELTA = math.log(1000 / 16)
 def check_boxes(boxes, where="boxes"):
     """Return `boxes` as float32 (N, 4), or say what is wrong with which box.
 
-    boxes: anything torch.as_tensor takes, (N, 4) pixels; empty of any shape gives (0, 4).
-    where: name of the source for the message, such as ``"image dog.jpg"``.
-    Raises ValueError for a wrong shape, a NaN or infinite number, or a box whose corners
-    are swapped or whose width or height is zero. Lesson 01.
+    boxes: anything torch.as_tensor takes, (N, 4) pixels; empty of any shape gives
+    (0, 4). where: name of the source for the message, such as ``"image dog.jpg"``.
+    Raises ValueError for a wrong shape, a NaN or infinite number, or a box whose
+    corners are swapped or whose width or height is zero. Lesson 01.
     """
     boxes = torch.as_tensor(boxes, dtype=torch.float32)
     if boxes.numel() == 0:
@@ -28,7 +28,7 @@ def check_boxes(boxes, where="boxes"):
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
             f"{where}: boxes must have shape (N, 4), x1 y1 x2 y2, got"
-            f" {tuple(boxes.shape)}; a single box needs double brackets: [[x1, y1, x2, y2]]"
+            f" {tuple(boxes.shape)}; write a single box as [[x1, y1, x2, y2]]"
         )
     finite = boxes.isfinite().all(1)
     positive = (boxes[:, 2:] > boxes[:, :2]).all(1)
@@ -37,7 +37,7 @@ def check_boxes(boxes, where="boxes"):
         i = int(bad.nonzero()[0])
         box = [round(v, 3) for v in boxes[i].tolist()]
         if not finite[i]:
-            mend = "it holds NaN or infinity; look for a division by zero or an empty field"
+            mend = "it holds NaN or infinity; look for a division by zero"
         else:
             mend = "x2 must be > x1 and y2 > y1; swap the corners or drop the box"
         raise ValueError(f"{where}: box {i} = {box} is not a box: {mend}")
@@ -117,7 +117,7 @@ def encode_boxes(boxes, anchors, stds=(1, 1, 1, 1)):
 def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
     """Undo `encode_boxes`: (..., 4) deltas and (..., 4) anchors -> (..., 4) boxes.
 
-    Size deltas are cut at log(1000 / 16), so that the result is always finite.
+    Size deltas are cut at log(1000 / 16), so that exp() can not overflow.
     Source: R-CNN, Girshick et al. 2014, appendix C. Lesson 01.
     """
     ax, ay, aw, ah = to_center(anchors)
@@ -168,7 +168,7 @@ def nms(boxes, scores, iou_threshold=0.5):
 
 
 def batched_nms(boxes, scores, labels, iou_threshold=0.5):
-    """NMS within each label: (N, 4), (N,), (N,) -> int64 indices, best first. Lesson 01."""
+    """NMS in each label: (N, 4), (N,), (N,) -> int64 indices, best first. Lesson 01."""
     keep = [torch.zeros(0, dtype=torch.int64, device=scores.device)]
     for label in labels.unique():
         of_label = (labels == label).nonzero().flatten()

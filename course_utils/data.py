@@ -64,8 +64,8 @@ def read_voc_xml(path):
     """The objects of one VOC annotation file, as a list of dicts.
 
     Each has ``name``, ``box`` (x1, y1, x2, y2 floats, half-open pixels) and the flags
-    ``difficult``, ``truncated``, ``occluded`` (False where the tag is missing). Boxes of
-    object parts are left out. Raises ValueError, naming the file, for broken XML, a
+    ``difficult``, ``truncated``, ``occluded`` (False where the tag is missing). Boxes
+    of object parts are left out. Raises ValueError, naming the file, for broken XML, a
     missing tag or a number that is none. Lesson 00.
     """
     try:
@@ -248,7 +248,8 @@ def crop(image, target, window, min_visible=0.25):
     """Cut out `window` = (x1, y1, x2, y2) in whole pixels; image and target are new.
 
     Boxes are moved and clipped; an object that keeps less than `min_visible` of its box
-    area is left out. Raises ValueError if the window does not lie in the image. Lesson 02.
+    area is left out. Raises ValueError if the window is not inside the image.
+    Lesson 02.
     """
     x1, y1, x2, y2 = (int(v) for v in window)
     height, width = image.shape[-2:]

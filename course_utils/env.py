@@ -23,7 +23,7 @@ def in_ci():
 
 
 def cache_dir():
-    """The folder for what lessons keep: $COURSE_CACHE, else one in the user's ~/.cache."""
+    """The folder for what lessons keep: $COURSE_CACHE, else one in ~/.cache."""
     fallback = Path.home() / ".cache" / "object-detection-course"
     return Path(os.environ.get("COURSE_CACHE") or fallback)
 
@@ -102,7 +102,7 @@ def find_problems(installed=None, lab=None, python=None):
     if lab and lab.resolve() != python.resolve():
         problems.append(
             (
-                f"JupyterLab runs from {lab}, this kernel from {python}: sliders may show"
+                f"JupyterLab runs from {lab}, this kernel from {python}: sliders show"
                 ' "model not found"',
                 f"install ipywidgets in both, or start {python / 'jupyter'} lab",
             )

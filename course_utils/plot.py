@@ -65,7 +65,7 @@ def draw_boxes(boxes, names=None, colors=None, ax=None, width=2, style="-"):
     colors = [colors] * len(boxes) if isinstance(colors, str) else list(colors)
     if not len(boxes) == len(names) == len(colors):
         raise ValueError(
-            f"{len(boxes)} boxes, {len(names)} names, {len(colors)} colors: give one each"
+            f"{len(boxes)} boxes, {len(names)} names, {len(colors)} colors: one each"
         )
     for (x1, y1, x2, y2), name, color in zip(boxes, names, colors):
         line = {"edgecolor": color, "linewidth": width, "linestyle": style}
@@ -85,7 +85,7 @@ def draw_boxes(boxes, names=None, colors=None, ax=None, width=2, style="-"):
 
 
 def draw_target(target, classes, ax=None, **style):
-    """Draw the boxes of a target or of a detector's answer with class names and scores."""
+    """Draw the boxes of a target or an answer with class names and scores."""
     labels = target["labels"].tolist()
     names = [classes[label - 1] for label in labels]
     if "scores" in target:

@@ -40,8 +40,8 @@ def fit(
     model(images, targets) must give a dict of losses, whose sum is minimised. loader: a
     batch iterable that can be walked `epochs` times. clip: largest gradient norm.
     optimizer: a ready one instead of AdamW. after_epoch(model, epoch) is called in
-    evaluation mode after each epoch. Each history row has ``step``, ``seconds``, ``lr``,
-    ``loss`` (the sum) and every loss by its name.
+    evaluation mode after each epoch. Each history row has ``step``, ``seconds``,
+    ``lr``, ``loss`` (the sum) and every loss by its name.
 
     Raises NonFiniteLoss, with step, loss name and a hint, at the first NaN or infinite
     loss or gradient; the model then has the last weights that gave finite losses.

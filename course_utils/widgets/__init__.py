@@ -1,7 +1,7 @@
 """Explorers: controls above a picture. One module for each lesson's explorers.
 
-The logic stands in plain functions that need no browser; `Explorer` joins one that draws
-with sliders.
+The logic stands in plain functions that need no browser; `Explorer` joins one that
+draws with sliders.
 """
 
 import base64
@@ -16,10 +16,10 @@ DPI = 100
 class Explorer:
     """Controls and the picture that follows them.
 
-    draw: a function of the controls' values, by name, that returns a matplotlib Figure.
-    controls: {name: ipywidget with a ``value``}. The picture is sent as one PNG, so that
-    nothing flickers and no figure stays open. As a cell's last line it shows itself;
-    where widgets do not run, the picture of the first state stands in.
+    draw: a function of the controls' values, by name, that returns a matplotlib figure.
+    controls: {name: ipywidget with a ``value``}. The picture is sent as one PNG, so
+    that nothing flickers and no figure stays open. As a cell's last line it shows
+    itself; where widgets do not run, the picture of the first state stands in.
 
     ``set(name=value)`` moves controls from code, ``png`` holds the picture now shown.
     """

@@ -10,7 +10,7 @@ BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"
 
 
 def overlap_numbers(a, b):
-    """All that lesson 01 says of two boxes, {name: value}; a, b are (x1, y1, x2, y2)."""
+    """All that lesson 01 says of two boxes (x1, y1, x2, y2), as {name: value}."""
     a, b = (torch.tensor([box], dtype=torch.float32) for box in (a, b))
     top_left = torch.maximum(a[:, :2], b[:, :2])
     corner = torch.minimum(a[:, 2:], b[:, 2:])
@@ -118,7 +118,7 @@ def stepping_nms(image, boxes, scores):
     return Explorer(
         draw,
         threshold=slider("IoU threshold", 0.0, 1.0, 0.5, 0.05),
-        step=slider("rounds done", 0, 12, 0),
+        step=slider("rounds done", 0, len(boxes) + 1, 0),
     )
 
 

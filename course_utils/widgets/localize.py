@@ -16,21 +16,22 @@ def draw_guess(image, target, answer, classes, ax):
     return float(box_iou(answer["boxes"], target["boxes"]).diagonal().mean())
 
 
-def training_film(dataset, answers, history, per_epoch):
+def training_film(pictures, classes, answers, history, per_epoch):
     """Explorer: the answers for a few pictures after each epoch of training.
 
-    answers: for each epoch, a list of answers for the first items of `dataset`. history:
-    as `train.fit` returns it, per_epoch: its steps in an epoch.
+    pictures: list of (image, target). answers: for each epoch, a list of answers, one
+    for each picture. history: as `train.fit` returns it, per_epoch: its steps in one.
     """
 
     def draw(epoch, picture):
         figure, (ax, side) = empty_figure(760, 330, 2, (4, 3))
-        image, target = dataset[picture]
+        image, target = pictures[picture]
         answer = answers[epoch][picture]
-        iou = draw_guess(image, target, answer, dataset.classes, ax)
+        iou = draw_guess(image, target, answer, classes, ax)
         ax.set_title(f"after epoch {epoch}: IoU {iou:.2f}", fontsize=11)
         steps = [row["step"] / per_epoch for row in history]
-        losses = {k: (steps, [row[k] for row in history]) for k in ("class", "box")}
+        names = ("class", "box", "look")
+        losses = {k: (steps, [row[k] for row in history]) for k in names}
         plot.curves(losses, side, xlabel="epoch", markers=[epoch])
         side.set(yscale="log", title="training loss")
         figure.subplots_adjust(left=0.01, right=0.98, bottom=0.16, wspace=0.15)
@@ -39,12 +40,12 @@ def training_film(dataset, answers, history, per_epoch):
     return Explorer(
         draw,
         epoch=slider("epoch", 0, len(answers) - 1, 0),
-        picture=slider("picture", 0, len(answers[0]) - 1, 0),
+        picture=slider("picture", 0, len(pictures) - 1, 0),
     )
 
 
 def loss_weights(runs):
-    """Explorer: what the weight of the box loss does. runs: [(weight, accuracy, IoU)]."""
+    """Explorer: the weight of the box loss. runs: [(weight, accuracy, mean IoU)]."""
     weights, accuracies, ious = zip(*runs)
 
     def draw(run):

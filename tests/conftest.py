@@ -1,0 +1,15 @@
+"""Shared by all tests: the data sets' folders and a private cache."""
+
+import os
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_cache(tmp_path_factory):
+    """Tests neither use nor fill the user's cache, nor touch the committed results."""
+    os.environ["COURSE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["COURSE_RESULTS"] = str(tmp_path_factory.mktemp("results"))

@@ -1,0 +1,196 @@
+"""boxes.py against torchvision, and the rows of the known faults of boxes, IoU, NMS."""
+
+import pytest
+import torch
+import torchvision.ops as library
+from torchvision.models.detection._utils import BoxCoder
+
+from course_utils.boxes import (
+    batched_nms,
+    box_area,
+    box_iou,
+    check_boxes,
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    giou,
+    nms,
+)
+
+
+def random_boxes(count, generator, whole=False):
+    corner = torch.rand(count, 2, generator=generator) * 100
+    size = 1 + torch.rand(count, 2, generator=generator) * 50
+    boxes = torch.cat([corner, corner + size], 1)
+    return boxes.round() if whole else boxes
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [(box_iou, library.box_iou), (giou, library.generalized_box_iou)],
+)
+def test_overlap_equals_torchvision(ours, theirs, generator):
+    for n, m in (0, 5), (5, 0), (1, 1), (70, 40):
+        a, b = random_boxes(n, generator), random_boxes(m, generator)
+        assert ours(a, b).shape == (n, m)
+        torch.testing.assert_close(ours(a, b), theirs(a, b), rtol=0, atol=1e-5)
+
+
+def test_area_and_clip_equal_torchvision(generator):
+    boxes = random_boxes(50, generator) - 30
+    torch.testing.assert_close(box_area(boxes), library.box_area(boxes))
+    clipped = clip_boxes(boxes, (40, 60))
+    torch.testing.assert_close(clipped, library.clip_boxes_to_image(boxes, (40, 60)))
+
+
+def test_coding_equals_torchvision_and_inverts(generator):
+    boxes, anchors = random_boxes(200, generator), random_boxes(200, generator)
+    stds = (0.1, 0.1, 0.2, 0.2)
+    coder = BoxCoder(tuple(1 / s for s in stds))
+    deltas = encode_boxes(boxes, anchors, stds)
+    reference = coder.encode_single(boxes, anchors)
+    torch.testing.assert_close(deltas, reference, rtol=1e-5, atol=1e-5)
+    decoded = decode_boxes(deltas, anchors, stds)
+    reference = coder.decode_single(deltas, anchors)
+    torch.testing.assert_close(decoded, reference, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(decoded, boxes, rtol=0, atol=1e-3)
+
+
+def test_decode_takes_deltas_by_class(generator):
+    anchors, deltas = random_boxes(6, generator), torch.randn(6, 3, 4)
+    by_class = decode_boxes(deltas, anchors[:, None])
+    for k in range(3):
+        assert torch.equal(by_class[:, k], decode_boxes(deltas[:, k], anchors))
+
+
+def test_nms_equals_torchvision_on_500_sets(generator):
+    for i in range(500):
+        count = i % 60
+        boxes = random_boxes(count, generator, whole=i % 2 == 0)
+        scores = torch.rand(count, generator=generator)
+        if i % 3 == 0 and count:  # duplicates and ties
+            pick = torch.randint(count, (count,), generator=generator)
+            boxes, scores = boxes[pick], (scores * 5).round()
+        for threshold in 0.25, 0.5, 0.75:
+            want = library.nms(boxes, scores, threshold)
+            got = nms(boxes, scores, threshold)
+            assert got.dtype == torch.int64
+            if i % 3 == 0:  # the library leaves the order among ties open
+                order = scores.argsort(descending=True, stable=True)
+                want = order[
+                    library.nms(boxes[order], -torch.arange(count).float(), threshold)
+                ]
+            assert torch.equal(got, want), (i, threshold)
+
+
+def test_batched_nms_equals_torchvision(generator):
+    for _ in range(100):
+        boxes, scores = random_boxes(80, generator), torch.rand(80, generator=generator)
+        labels = torch.randint(4, (80,), generator=generator)
+        want = library.batched_nms(boxes, scores, labels, 0.4)
+        assert torch.equal(batched_nms(boxes, scores, labels, 0.4), want)
+
+
+@pytest.mark.parametrize(
+    "box, words",
+    [
+        ([5, 5, 5, 9], "x2 must be > x1"),
+        ([30, 30, 10, 10], "swap the corners"),
+        ([5, 5, float("nan"), 29], "NaN"),
+        ([5, 5, float("inf"), 29], "infinity"),
+    ],
+)
+def test_bad_box_is_named(box, words):
+    with pytest.raises(ValueError) as error:
+        check_boxes([[0, 0, 9, 9], box], "image dog.jpg")
+    assert "image dog.jpg: box 1 = " in str(error.value) and words in str(error.value)
+    with pytest.raises(ValueError, match="box 0"):
+        encode_boxes(torch.tensor([box]), torch.tensor([[0, 0, 9, 9]]))
+
+
+def test_wrong_shape_is_named_and_empty_is_fine():
+    with pytest.raises(ValueError, match=r"\(4,\).*\[\[x1, y1, x2, y2\]\]"):
+        check_boxes([0, 0, 9, 9])
+    for empty in ([], torch.zeros(0), torch.zeros(0, 4)):
+        assert check_boxes(empty).shape == (0, 4)
+
+
+def test_box_without_area_overlaps_nothing():
+    flat = torch.tensor([[5.0, 5, 5, 9], [30, 30, 10, 10], [0, 0, 40, 40]])
+    for overlap in box_iou(flat, flat), giou(flat, flat):
+        assert overlap.isfinite().all()
+    assert box_iou(flat, flat).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert nms(flat, torch.tensor([3.0, 2, 1]), 0.5).tolist() == [0, 1, 2]
+
+
+def test_half_precision_does_not_overflow():
+    boxes = torch.tensor([[0, 0, 400, 400]] * 2, dtype=torch.float16)
+    assert box_iou(boxes, boxes).tolist() == [[1, 1], [1, 1]]
+    assert giou(boxes, boxes).tolist() == [[1, 1], [1, 1]]
+    assert nms(boxes, torch.tensor([1, 0.5], dtype=torch.float16)).tolist() == [0]
+
+
+def test_no_plus_one():
+    a, b = torch.tensor([[0, 0, 4, 4]]), torch.tensor([[2, 2, 6, 6]])
+    assert box_iou(a, b).item() == pytest.approx(4 / 28)
+    assert box_iou(a / 10, b / 10).item() == pytest.approx(4 / 28)  # any unit
+
+
+def test_threshold_is_strict():
+    boxes = torch.tensor([[0.0, 0, 1, 2], [0, 0, 1, 1]])  # IoU exactly 0.5
+    assert nms(boxes, torch.tensor([1.0, 0.9]), 0.5).tolist() == [0, 1]
+    assert nms(boxes, torch.tensor([1.0, 0.9]), 0.4999).tolist() == [0]
+
+
+def test_ties_go_to_the_lowest_index():
+    same = torch.tensor([[0.0, 0, 10, 10]] * 3)
+    assert nms(same, torch.ones(3), 0.5).tolist() == [0]
+    labels = torch.tensor([2, 1, 2])
+    assert batched_nms(same, torch.ones(3), labels, 0.5).tolist() == [0, 1]
+
+
+def test_input_order_does_not_matter(generator):
+    pair = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 11]])
+    assert nms(pair, torch.tensor([0.1, 0.9]), 0.3).tolist() == [1]
+    boxes, scores = random_boxes(40, generator), torch.rand(40, generator=generator)
+    kept = nms(boxes, scores, 0.3)
+    shuffle = torch.randperm(40, generator=generator)
+    again = shuffle[nms(boxes[shuffle], scores[shuffle], 0.3)]
+    assert torch.equal(again, kept)
+
+
+def test_no_box_gives_an_empty_index():
+    none = torch.zeros(0, 4), torch.zeros(0)
+    for got in nms(*none, 0.5), batched_nms(*none, torch.zeros(0), 0.5):
+        assert got.shape == (0,) and got.dtype == torch.int64
+
+
+def test_non_finite_score_or_box_is_named():
+    boxes = torch.tensor([[0.0, 0, 10, 10]] * 2)
+    with pytest.raises(ValueError, match=r"scores\[0\] = nan"):
+        nms(boxes, torch.tensor([float("nan"), 0.9]))
+    boxes[1, 2] = float("inf")
+    with pytest.raises(ValueError, match=r"boxes\[1\]"):
+        nms(boxes, torch.tensor([0.5, 0.9]))
+    with pytest.raises(ValueError, match="2 boxes but 3 scores"):
+        nms(boxes, torch.ones(3))
+
+
+def test_wild_size_delta_stays_finite():
+    anchor = torch.tensor([[0.0, 0, 16, 16]])
+    box = decode_boxes(torch.tensor([[0.0, 0, 125, 125]]), anchor)
+    torch.testing.assert_close(box, torch.tensor([[-492.0, -492, 508, 508]]))
+    assert clip_boxes(box, (50, 60)).tolist() == [[0, 0, 60, 50]]
+
+
+def test_nothing_is_changed_in_place(generator):
+    boxes, scores = random_boxes(9, generator), torch.rand(9, generator=generator)
+    before = boxes.clone(), scores.clone()
+    nms(boxes, scores), clip_boxes(boxes, (20, 20)), check_boxes(boxes)
+    decode_boxes(encode_boxes(boxes, boxes + 1, (0.1,) * 4), boxes)
+    assert torch.equal(boxes, before[0]) and torch.equal(scores, before[1])

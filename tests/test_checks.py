@@ -1,0 +1,148 @@
+"""Exercises: solutions pass; blanks and typical mistakes get the right sentence."""
+
+import contextlib
+import io
+import re
+
+import nbformat
+import pytest
+import torch
+from torch import nn
+
+from course_utils import authoring, checks
+from course_utils.boxes import box_iou, nms
+
+WRONG = [
+    ("00.1 box of a mask", lambda m: corners(m, 0), "one too small"),
+    ("00.1 box of a mask", lambda m: corners(m.T, 1), "x and y are swapped"),
+    ("00.1 box of a mask", lambda m: corners(m.T, 0), "swapped, and the far edge"),
+    ("00.1 box of a mask", lambda m: sized(corners(m, 1)), "x, y, width, height"),
+    ("00.1 box of a mask", lambda m: [0, 0, 1, 1], "you gave"),
+    ("00.2 semantic map", lambda m, t: (m * torch.tensor([1, 2])[:, None, None]).sum(0),
+     "object's number"),
+    ("00.2 semantic map", lambda m, t: m.any(0), "only mark object or not"),
+    ("00.2 semantic map", lambda m, t: (m * (t - 1)[:, None, None]).sum(0), "small"),
+    ("00.2 semantic map", lambda m, t: m * t[:, None, None], "must be 3 x 4"),
+    ("00.3 smallest object", "cup", "the name of a class"),
+    ("00.3 smallest object", "bottle", "bottle|largest|smallest"),
+    ("00.3 smallest object", 4, "the name of a class"),
+    ("01.1 from VOC", lambda *v: list(v), "counts its pixels from 1"),
+    ("01.1 from VOC", lambda *v: [x - 1 for x in v], "only the first corner"),
+    ("01.1 from VOC", lambda a, b, c, d: [a, b, c + 1, d + 1], "added 1 to the far"),
+    ("01.1 from VOC", lambda a, b, c, d: [b - 1, a - 1, d, c], "swapped"),
+    ("01.2 coverage", box_iou, "that is the IoU"),
+    ("01.2 coverage", lambda a, b: part(a, b) / area(b), "area of the second"),
+    ("01.2 coverage", lambda a, b: part(a, b, False) / area(a)[:, None], "below 0"),
+    ("01.2 coverage", lambda a, b: (part(a, b) / area(a)[:, None]).T, "2 x 3"),
+    ("01.3 soft NMS", lambda b, s: hard(b, s), "hard NMS"),
+    ("01.3 soft NMS", lambda b, s: soft(b, s, rounds=1), "not only the first"),
+    ("01.3 soft NMS", lambda b, s: soft(b, s, fixed=True), "look for the best again"),
+    ("01.3 soft NMS", lambda b, s: soft(b, s, copy=False), "scores.clone"),
+    ("02.1 weights of a convolution", lambda i, o, k: i * o * k * k, "bias is missing"),
+    ("02.1 weights of a convolution", lambda i, o, k: i * o * k + o, "square"),
+    ("02.1 weights of a convolution", lambda i, o, k: o * k * k + o, "every input"),
+    ("02.2 replace the last layer", lambda n, k: n, "1,000 outputs"),
+    ("02.2 replace the last layer", lambda n, k: last(n, k), "4 more numbers"),
+    ("02.2 replace the last layer", lambda n, k: last(n, k + 5), "no background"),
+    ("02.2 replace the last layer", lambda n, k: 12, "return the network itself"),
+    ("02.3 localization accuracy", lambda *a: hits(*a, either=True), "both must be"),
+    ("02.3 localization accuracy", lambda *a: hits(*a, strict=True), "exactly 0.5"),
+    ("02.3 localization accuracy", lambda *a: 2, "divide by the number"),
+    ("02.3 localization accuracy", lambda *a: 50, "not per cent"),
+]  # fmt: skip
+
+
+def corners(mask, end):
+    x, y = mask.any(0).nonzero(), mask.any(1).nonzero()
+    return [int(v) for v in (x[0], y[0], x[-1] + end, y[-1] + end)]
+
+
+def sized(box):
+    return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+
+
+def area(boxes):
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def part(a, b, clamp=True):
+    low = torch.maximum(a[:, None, :2], b[:, :2])
+    size = torch.minimum(a[:, None, 2:], b[:, 2:]) - low
+    return (size.clamp(min=0) if clamp else size).prod(2)
+
+
+def hard(boxes, scores):
+    keep = nms(boxes, scores, 0.5)
+    return torch.zeros(4).scatter(0, keep, scores[keep])
+
+
+def soft(boxes, scores, rounds=4, fixed=False, copy=True):
+    new = scores.clone() if copy else scores
+    order = scores.argsort(descending=True).tolist()
+    waiting = list(range(len(scores)))
+    for n in range(rounds):
+        best = order[n] if fixed else max(waiting, key=lambda i: new[i])
+        waiting.remove(best)
+        for i in waiting:
+            new[i] *= 1 - box_iou(boxes[best][None], boxes[i][None])[0, 0]
+    return new
+
+
+def last(network, outputs):
+    network.fc = nn.Linear(network.fc.in_features, outputs)
+    return network
+
+
+def hits(boxes, found, truth, labels, strict=False, either=False):
+    iou = box_iou(boxes, truth).diagonal()
+    good = iou > 0.5 if strict else iou >= 0.5
+    same = found == labels
+    return (good | same if either else good & same).float().mean().item()
+
+
+@pytest.mark.parametrize("name, answer, words", WRONG)
+def test_wrong_answer_gets_its_sentence(name, answer, words):
+    right, sentence = checks.judge(name, answer)
+    assert not right and re.search(words, sentence), sentence
+
+
+def test_every_check_has_three_wrong_answers():
+    for name in checks.CHECKS:
+        assert sum(n == name for n, _, _ in WRONG) >= 3, name
+
+
+@pytest.mark.parametrize("name", checks.CHECKS)
+def test_blank_is_not_attempted(name):
+    for blank in (lambda *a: None, lambda *a: ...):
+        assert checks.judge(name, blank)[0] is False
+    value = None if "smallest" in name else (lambda *a: None)
+    assert checks.judge(name, value) == (False, "not attempted yet")
+
+
+def test_check_prints_and_survives_any_error(capsys):
+    assert checks.check("01.1 from VOC", lambda *a: 1 / 0) is False
+    assert "✘ 01.1 from VOC: your code stopped with ZeroDiv" in capsys.readouterr().out
+    assert (
+        checks.check("01.1 from VOC", lambda a, b, c, d: [a - 1, b - 1, c, d]) is True
+    )
+    assert capsys.readouterr().out == "✔ 01.1 from VOC: right\n"
+
+
+def check_names(path):
+    return re.findall(r'checks\.check\("([^"]+)"', path.read_text().replace("\\", ""))
+
+
+@pytest.mark.parametrize("lesson", authoring.lessons(), ids=lambda p: p.stem)
+def test_solutions_pass_and_cover_the_lesson(lesson):
+    solution = authoring.NOTEBOOKS / "solutions" / lesson.name
+    wanted = check_names(lesson)
+    assert 2 <= len(wanted) <= 4 and check_names(solution) == wanted
+    assert set(wanted) <= set(checks.CHECKS)
+    scope, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for cell in nbformat.read(solution, 4).cells:
+            if cell.cell_type == "code":
+                exec(cell.source, scope)
+    verdicts = [v for v in printed.getvalue().splitlines() if v[:1] in "✔✘"]
+    assert len(verdicts) == len(wanted)
+    assert all(v.startswith("✔") for v in verdicts), verdicts

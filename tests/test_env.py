@@ -1,0 +1,155 @@
+"""env.py and metrics.report: problems are named with a mend, nothing half-written."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from packaging.requirements import Requirement
+from torch import nn
+
+from course_utils import env
+from course_utils.metrics import report
+
+
+def healthy():
+    """A set of installed packages that the requirements accept."""
+    lines = (env.REPOSITORY / "requirements.txt").read_text().splitlines()
+    needs = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    lowest = {n.name: min(s.version for s in n.specifier) for n in needs}
+    lowest |= {
+        n.name: next(s.version for s in n.specifier if s.operator in (">=", "=="))
+        for n in needs
+    }
+    return lowest
+
+
+def problems_of(**change):
+    installed = healthy() | {k.replace("_", "-"): v for k, v in change.items()}
+    return env.find_problems({k: v for k, v in installed.items() if v})
+
+
+def test_healthy_and_own_installation_have_no_problem():
+    assert problems_of() == []
+    assert env.find_problems() == []
+
+
+@pytest.mark.parametrize(
+    "change, words, mend",
+    [
+        ({"torch": None}, "torch is not installed", 'install "torch'),
+        ({"ipywidgets": "7.6.0"}, "ipywidgets is 7.6.0", 'install "ipywidgets'),
+        (
+            {"opencv_python": "4.10.0"},
+            "overwrite each other",
+            "uninstall -y opencv-con",
+        ),
+    ],
+)
+def test_problem_is_named_with_its_mend(change, words, mend):
+    ((problem, advice),) = problems_of(**change)
+    assert words in problem and mend in advice
+
+
+def test_lab_in_another_environment_is_named(tmp_path):
+    here, there = tmp_path / "a" / "bin", tmp_path / "b" / "bin"
+    ((problem, mend),) = env.find_problems(healthy(), lab=there, python=here)
+    assert (
+        str(there) in problem and str(here) in problem and "model not found" in problem
+    )
+    assert "ipywidgets" in mend
+    assert env.find_problems(healthy(), lab=here, python=here) == []
+
+
+def test_broken_opencv_and_torchvision_are_named(monkeypatch):
+    import cv2
+    import torchvision
+
+    assert env.find_broken_libraries() == []
+    monkeypatch.delattr(cv2, "ximgproc")
+    ((problem, mend),) = env.find_broken_libraries()
+    assert "ximgproc" in problem and "opencv-contrib-python" in mend
+
+    def missing(*_):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(torchvision.ops, "nms", missing)
+    assert "does not fit torch" in env.find_broken_libraries()[1][0]
+
+
+def test_check_environment_prints_versions(capsys, monkeypatch):
+    env.check_environment()
+    printed = capsys.readouterr().out
+    assert f"torch {env.installed_packages()['torch']}" in printed
+    assert "All is well" in printed
+    monkeypatch.setattr(env, "find_problems", lambda: [("it is broken", "mend it")])
+    env.check_environment()
+    printed = capsys.readouterr().out
+    assert "it is broken" in printed and "mend it" in printed and "well" not in printed
+
+
+def network():
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+def test_train_or_load_trains_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    calls = []
+
+    def train(model):
+        calls.append(1)
+        nn.init.constant_(model[0].weight, 0.5)
+
+    assert env.train_or_load("x", network(), train) == "trained"
+    model = network()
+    assert env.train_or_load("x", model, train) == "cache"
+    assert (model[0].weight == 0.5).all() and len(calls) == 1
+    wider = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5))
+    assert env.train_or_load("x", wider, train) == "trained"
+    assert [p.suffix for p in (tmp_path / "weights").iterdir()] == [".safetensors"] * 2
+
+
+def test_broken_cache_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    env.train_or_load("x", network(), lambda model: None)
+    (file,) = (tmp_path / "weights").iterdir()
+    file.write_bytes(file.read_bytes()[:50])
+    assert env.train_or_load("x", network(), lambda model: None) == "trained"
+    assert env.train_or_load("x", network(), lambda model: None) == "cache"
+
+
+def test_shipped_weights_are_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(env, "REPOSITORY", tmp_path)
+    model = network()
+    env.save_weights(model.state_dict(), tmp_path / "data/weights/x.safetensors", True)
+    other = network()
+    assert env.train_or_load("x", other, None) == "shipped"
+    assert other[0].weight.dtype == torch.float32
+    torch.testing.assert_close(other[0].weight, model[0].weight, rtol=0, atol=1e-3)
+
+
+def test_seed_and_paths(monkeypatch):
+    env.seed_everything(3)
+    a = torch.rand(2)
+    env.seed_everything(3)
+    assert torch.equal(a, torch.rand(2))
+    monkeypatch.setenv("COURSE_CACHE", "here")
+    assert env.cache_dir() == Path("here")
+    for value, on in ("true", True), ("1", True), ("", False), ("false", False):
+        monkeypatch.setenv("CI", value)
+        assert env.in_ci() is on
+    assert 50 < env.peak_memory_mb() < 50_000
+
+
+def test_report_is_written_whole(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_RESULTS", str(tmp_path))
+    report("05_rcnn", map50=0.91234567, note="x", count=3)
+    written = json.loads((tmp_path / "05_rcnn.json").read_text())
+    assert written["map50"] == 0.9123 and written["count"] == 3
+    assert written["peak_mb"] > 50 and written["written"] > 1e9
+    with pytest.raises(ValueError, match="map50 = nan"):
+        report("05_rcnn", map50=float("nan"))
+    with pytest.raises(ValueError, match="boxes = tensor"):
+        report("05_rcnn", boxes=torch.zeros(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["05_rcnn.json"]

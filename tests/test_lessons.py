@@ -1,0 +1,179 @@
+"""Lessons: in step with the package, clean, and run from top to bottom by nbval."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from course_utils import authoring, hygiene
+
+LESSONS = authoring.lessons()
+all_lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+
+
+def run_nbval(path, results):
+    """Run a notebook by nbval; returns (passed, output). Passed needs a fresh report.
+
+    The report is the work of the last cell. Without looking at it, a cell that dies on
+    a bad magic would pass: nbval takes an empty result for a cell without output.
+    """
+    start = time.time()
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
+    command += ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", str(path)]
+    environment = os.environ | {"CI": "true", "COURSE_RESULTS": str(results)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    report = results / f"{path.stem}.json"
+    fresh = report.exists() and json.loads(report.read_text())["written"] >= start - 1
+    return done.returncode == 0 and fresh, done.stdout + done.stderr
+
+
+@all_lessons
+def test_lesson_runs_from_top_to_bottom(path, tmp_path):
+    passed, output = run_nbval(path, tmp_path)
+    assert passed, output[-6000:]
+    report = json.loads((tmp_path / f"{path.stem}.json").read_text())
+    assert report["peak_mb"] < 1500, "a lesson must fit into Binder"
+    print(path.stem, report)
+
+
+@all_lessons
+def test_lesson_is_clean(path):
+    assert hygiene.hygiene(path) == []
+
+
+@all_lessons
+def test_lesson_has_figures_of_its_run(path):
+    assert json.loads(authoring.result_file(path).read_text())["peak_mb"] < 1500
+
+
+def test_readme_shows_the_measured_table():
+    assert authoring.lesson_table() in (authoring.REPOSITORY / "README.md").read_text()
+
+
+def test_links_between_lessons_are_in_step():
+    for path in LESSONS:
+        for cell in nbformat.read(path, 4).cells:
+            if "nav" in authoring.tags(cell):
+                assert cell.source == authoring.navigation(path)
+
+
+def test_every_taught_function_stands_in_its_lesson():
+    assert hygiene.taught_faults() == []
+
+
+def small_lesson(path, *sources, outputs=()):
+    """A notebook of code cells, for the tests of the machinery itself."""
+    cells = [new_code_cell(source, execution_count=1) for source in sources]
+    for cell, output in zip(cells, outputs):
+        cell.outputs = [output]
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+REPORT = 'from course_utils.metrics import report\nreport("x", n=1);'
+
+
+def test_guard_catches_a_last_cell_that_died(tmp_path):
+    good = small_lesson(tmp_path / "x.ipynb", "1 + 1", REPORT)
+    assert run_nbval(good, tmp_path)[0]
+    died = small_lesson(tmp_path / "x.ipynb", "1 + 1", "%nomagic 3\n" + REPORT)
+    passed, output = run_nbval(died, tmp_path / "other")
+    assert not passed
+    stale = small_lesson(tmp_path / "x.ipynb", "1 + 1")
+    time.sleep(1.1)  # the report of the first run lies there, but is old
+    assert not run_nbval(stale, tmp_path)[0]
+
+
+def test_checked_output_must_match(tmp_path):
+    path = small_lesson(tmp_path / "x.ipynb", "print(6 * 7)", REPORT)
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].metadata["tags"] = ["nbval-check-output"]
+    for text, good in ("42\n", True), ("43\n", False):
+        notebook.cells[0].outputs = [new_output("stream", name="stdout", text=text)]
+        nbformat.write(notebook, path)
+        assert run_nbval(path, tmp_path)[0] is good
+
+
+@pytest.mark.parametrize(
+    "source, tags, words",
+    [
+        ("def box_iou(a, b):\n    return 0", [], "defines package names: box_iou"),
+        ("def box_iou(a, b):\n    return 0", ["variant"], None),
+        ("nms = 3", [], "defines package names: nms"),
+        ("x = '" + "/home" + "/me/data'", [], "absolute path"),
+        ("x = 'https://a.org/home/x'", [], None),
+        ("y = 1" + " + 1" * 30, [], "longer than 88"),
+        ("z = 0", ["same-as:course_utils.boxes.box_area"], "differs from"),
+    ],
+)
+def test_hygiene_names_the_fault(source, tags, words):
+    cell = new_code_cell(source, metadata={"tags": tags})
+    faults = hygiene.cell_faults(cell)
+    if words is None:
+        assert faults == []
+    else:
+        assert len(faults) == 1 and words in faults[0]
+
+
+def test_hygiene_sees_saved_errors_counts_and_sizes(tmp_path):
+    warning = new_output("stream", name="stderr", text="Warning: ...")
+    path = small_lesson(
+        tmp_path / "x.ipynb", "1", "\n".join("2" * 41), outputs=[warning]
+    )
+    text = " | ".join(hygiene.hygiene(path))
+    for words in (
+        "2 code cells",
+        "0 text cells for 2",
+        "over 40",
+        "kernel",
+        "counts",
+        "nav",
+        "cell 0: an error or a warning is saved",
+    ):
+        assert words in text, words
+
+
+def test_sync_rewrites_and_unknown_name_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(authoring, "NOTEBOOKS", tmp_path)
+    tag = {"tags": ["same-as:course_utils.boxes.greedy_nms"]}
+    cells = [
+        new_markdown_cell("", metadata={"tags": ["nav"]}),
+        new_markdown_cell("# 01 One"),
+        new_code_cell("old", metadata=tag),
+    ]
+    path = tmp_path / "01_one.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell("# 02 Two")]), tmp_path / "2.ipynb"
+    )
+    assert authoring.sync(path) is True and authoring.sync(path) is False
+    cells = nbformat.read(path, 4).cells
+    assert cells[2].source.startswith("@njit(cache=True")
+    assert cells[0].source == "[02 Two →](2.ipynb)"
+    with pytest.raises(ValueError, match="the package has no such name"):
+        authoring.source_of("course_utils.boxes.box_fou")
+
+
+def test_clean_drops_widgets_and_unwanted_outputs():
+    view = "application/vnd.jupyter.widget-view+json"
+    shown = new_output(
+        "display_data", data={view: {"model_id": "7"}, "image/png": "aa"}
+    )
+    dropped = new_code_cell("1", outputs=[shown], metadata={"tags": ["drop-output"]})
+    cell = new_code_cell("2", outputs=[shown], metadata={"execution": {"a": 1}})
+    notebook = new_notebook(cells=[dropped, cell], metadata={"widgets": {"x": 1}})
+    authoring.clean(notebook)
+    assert notebook.cells[0].outputs == []
+    assert notebook.cells[1].outputs[0].data == {"image/png": "aa"}
+    assert "widgets" not in notebook.metadata and not cell.metadata
+
+
+def test_command_line(capsys):
+    assert authoring.main([]) == 2 and "authoring sync" in capsys.readouterr().out
+    assert authoring.main(["hygiene", "99_none"]) == 2
+    assert "there are 00_start_here" in capsys.readouterr().out

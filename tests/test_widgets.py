@@ -1,0 +1,145 @@
+"""Explorers: the logic by hand, and that a moved control draws a new picture."""
+
+import base64
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from course_utils.boxes import box_iou, nms
+from course_utils.widgets import Explorer, boxes, empty_figure, localize, slider, tasks
+
+
+def test_overlap_numbers_by_hand():
+    numbers = boxes.overlap_numbers((0, 0, 4, 4), (2, 2, 6, 6))
+    assert numbers["intersection"] == 4 and numbers["union"] == 28
+    assert numbers["IoU"] == pytest.approx(4 / 28)
+    assert numbers["GIoU"] == pytest.approx(4 / 28 - 8 / 36)
+    assert (numbers["tx"], numbers["ty"], numbers["tw"], numbers["th"]) == (
+        0.5,
+        0.5,
+        0,
+        0,
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_nms_steps_end_where_nms_ends(threshold):
+    target = {"boxes": torch.tensor([[10.0, 10, 60, 50], [40, 30, 90, 80]])}
+    many, scores = boxes.like_a_detector(target, (100, 120))
+    steps = boxes.nms_steps(many, scores, threshold)
+    assert [best for best, _ in steps] == nms(many, scores, threshold).tolist()
+    named = sorted(i for best, gone in steps for i in [best, *gone])
+    assert named == list(range(len(many)))
+
+
+def test_like_a_detector_scores_better_boxes_higher():
+    target = {"boxes": torch.tensor([[10.0, 10, 60, 50]])}
+    many, scores = boxes.like_a_detector(target, (100, 120), per_object=50)
+    overlap = box_iou(many, target["boxes"])[:, 0]
+    assert np.corrcoef(overlap, scores)[0, 1] > 0.8
+    again, _ = boxes.like_a_detector(target, (100, 120), per_object=50)
+    assert torch.equal(many, again)
+
+
+def test_step_text_tells_start_rounds_and_end():
+    steps = [(0, [1]), (2, [])]
+    assert boxes.step_text(steps, 0, 3).startswith("3 boxes wait")
+    assert "silence 1 box " in boxes.step_text(steps, 1, 3)
+    assert "silence 0 boxes" in boxes.step_text(steps, 2, 3)
+    assert "2 boxes kept of 3" in boxes.step_text(steps, 3, 3)
+
+
+def picture():
+    masks = torch.zeros(3, 40, 60, dtype=torch.bool)
+    masks[0, 5:10, 5:10] = True
+    masks[1, 20:35, 20:50] = True
+    masks[2, 5:10, 40:50] = True
+    target = {
+        "boxes": torch.tensor([[5.0, 5, 10, 10], [20, 20, 50, 35], [40, 5, 50, 10]]),
+        "labels": torch.tensor([2, 1, 2]),
+        "masks": masks,
+    }
+    return torch.rand(3, 40, 60), target
+
+
+def test_task_answers():
+    _, target = picture()
+    words = [tasks.task_answer(target, ("mug", "ball"), task) for task in tasks.TASKS]
+    assert words[0] == "one label: mug"
+    assert words[1].endswith("mug at [20, 20, 50, 35]")
+    assert words[2] == "3 labels and 3 boxes"
+    assert "2 classes" in words[3] and "3 masks" in words[4]
+
+
+class Pictures:
+    classes = ("mug", "ball")
+
+    def __getitem__(self, i):
+        return picture()
+
+
+def film():
+    answer = {"boxes": torch.tensor([[4.0, 4, 20, 20]]), "labels": torch.tensor([1])}
+    history = [
+        {"step": s, "class": 1 / (s + 1), "box": 2 / (s + 1), "look": 3}
+        for s in range(6)
+    ]
+
+    image, target = picture()
+    one = image, {k: v[1:2] for k, v in target.items()}
+    return localize.training_film(
+        [one], ("mug", "ball"), [[answer], [answer]], history, 3
+    )
+
+
+EXPLORERS = [
+    (lambda: boxes.two_boxes(), {"x": 20}),
+    (lambda: boxes.two_boxes(), {"height": 100}),
+    (
+        lambda: boxes.stepping_nms(
+            picture()[0], *boxes.like_a_detector(picture()[1], (40, 60))
+        ),
+        {"step": 2},
+    ),
+    (lambda: tasks.five_tasks(Pictures(), [0, 1]), {"task": "semantic segmentation"}),
+    (film, {"epoch": 1}),
+    (lambda: localize.loss_weights([(0.1, 0.5, 0.2), (1, 0.9, 0.7)]), {"run": 0}),
+]
+
+
+@pytest.mark.parametrize("make, move", EXPLORERS)
+def test_moved_control_draws_a_new_picture(make, move):
+    torch.manual_seed(0)
+    explorer = make()
+    first = explorer.png
+    explorer.set(**move)
+    assert explorer.png != first and explorer.image.value == explorer.png
+    shown = Image.open(io.BytesIO(explorer.png))
+    assert explorer.image.width == f"{shown.width}px", "the page must not jump"
+    assert shown.size == Image.open(io.BytesIO(first)).size
+    assert plt.get_fignums() == [], "a figure stayed open"
+
+
+def test_all_tasks_and_the_ends_of_every_slider_draw():
+    for make, _ in EXPLORERS:
+        explorer = make()
+        for name, control in explorer.controls.items():
+            ends = getattr(control, "options", None) or (control.min, control.max)
+            for value in ends:
+                explorer.set(**{name: value})
+
+
+def test_explorer_shows_a_widget_and_a_still_picture():
+    def draw(n):
+        figure, (ax,) = empty_figure(200, 100)
+        ax.plot([0, n])
+        return figure
+
+    explorer = Explorer(draw, n=slider("n", 0, 5, 1))
+    bundle = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]) == explorer.png
