@@ -46,14 +46,11 @@ TAUGHT = {
     "02_classify_and_localize": [
         "backbone.ResidualBlock",
         "backbone.SmallResNet",
-        "localize.Classifier",
         "localize.cell_anchors",
         "localize.look_target",
         "localize.LocalizeHead",
         "localize.localize_loss",
-        "localize.left_to_right",
         "localize.localize_scores",
-        "train.cosine_schedule",
     ],
 }
 

@@ -34,10 +34,7 @@ class ResidualBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """The course's own trunk: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8).
-
-    Three halvings, C = widths[-1] channels, about 0.6 million weights. Lesson 02.
-    """
+    """Our own trunk: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8). Lesson 02."""
 
     def __init__(self, widths=(32, 64, 128)):
         super().__init__()

@@ -37,6 +37,8 @@ def package_names():
     """Every public function and class name of the package's modules."""
     names = set()
     for path in (REPOSITORY / "course_utils").glob("*.py"):
+        if path.stem == "checks":  # its names are the exercises'
+            continue
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 names.add(node.name)

@@ -131,7 +131,7 @@ class Localizer(nn.Module):
         self.size, self.box_weight = size, box_weight
 
     def forward(self, images, targets=None):
-        features = self.trunk(torch.stack(images))
+        features = self.trunk(torch.stack(images).float())
         anchors = cell_anchors(features.shape[-2:], self.size)
         look, scores, deltas = self.head(features)
         if self.training:
@@ -156,6 +156,20 @@ class Localizer(nn.Module):
                 )
         boxes, labels = zip(*(left_to_right(target) for target in targets))
         return torch.stack(boxes), torch.stack(labels)
+
+
+@torch.no_grad()
+def keep_features(dataset, trunk):
+    """What a frozen `imagenet_trunk` makes of each image: list of (features, target).
+
+    Both its maps in one: (432, H / 16, W / 16), float16 to save memory. Lesson 02.
+    """
+    kept = []
+    for image, target in (dataset[i] for i in range(len(dataset))):
+        middle, deep = trunk(image[None])
+        deep = F.interpolate(deep, middle.shape[2:])
+        kept.append((torch.cat([middle, deep], 1)[0].half(), target))
+    return kept
 
 
 @torch.no_grad()

@@ -23,8 +23,11 @@ def color_of(label):
     return COLORS[(int(label) - 1) % len(COLORS)] if label > 0 else "#999999"
 
 
-def panels(count, columns=4, size=(3.0, 2.25), titles=None):
-    """`count` empty axes without ticks, in rows of `columns`; size in inches each."""
+def panels(count, columns=4, size=(3.0, 2.25), titles=None, room=None):
+    """`count` empty axes without ticks, in rows of `columns`; size in inches each.
+
+    room: (width, height) in pixels that each shows, y downward, if no image will be.
+    """
     columns = min(columns, count)
     rows = -(-count // columns)
     shape = (columns * size[0], rows * (size[1] + 0.25 * bool(titles)))
@@ -34,6 +37,8 @@ def panels(count, columns=4, size=(3.0, 2.25), titles=None):
     axes = axes.flatten()
     for ax in axes:
         ax.axis("off")
+        if room:
+            ax.set(xlim=(0, room[0]), ylim=(room[1], 0), aspect="equal")
     for ax, title in zip(axes, titles or ()):
         ax.set_title(title, fontsize=10)
     return axes[:count]
@@ -50,6 +55,21 @@ def show_image(image, ax=None, title=None):
     if title:
         ax.set_title(title, fontsize=10)
     return ax
+
+
+def gallery(pictures, titles=None, classes=None, columns=4):
+    """Show (image, target) pairs in rows; boxes with names if `classes` are given.
+
+    titles: one text for each. Returns nothing, so a cell shows only the pictures.
+    """
+    size = (8.8 / columns, 6.6 / columns)
+    axes = panels(len(pictures), columns, size, titles)
+    for ax, (image, target) in zip(axes, pictures):
+        show_image(image, ax, ax.get_title())
+        if "boxes" in target and classes:
+            draw_target(target, classes, ax)
+        elif "boxes" in target:
+            draw_boxes(target["boxes"], ax=ax)
 
 
 def draw_boxes(boxes, names=None, colors=None, ax=None, width=2, style="-"):

@@ -16,6 +16,14 @@ def draw_guess(image, target, answer, classes, ax):
     return float(box_iou(answer["boxes"], target["boxes"]).diagonal().mean())
 
 
+def guesses(pictures, answers, classes):
+    """Draw (image, target) pairs in rows of four with their answers and IoUs."""
+    axes = plot.panels(len(pictures), 4, (2.2, 1.65), ["IoU"] * len(pictures))
+    for ax, picture, answer in zip(axes, pictures, answers):
+        iou = draw_guess(*picture, answer, classes, ax)
+        ax.set_title(f"IoU {iou:.2f}", fontsize=10)
+
+
 def training_film(pictures, classes, answers, history, per_epoch):
     """Explorer: the answers for a few pictures after each epoch of training.
 
