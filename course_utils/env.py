@@ -144,7 +144,7 @@ def check_environment():
         "ipywidgets",
         "jupyterlab",
     )
-    print(f"Python {sys.version.split()[0]} in {sys.prefix}")
+    print(f"Python {sys.version.split()[0]}")
     print(", ".join(f"{name} {installed.get(name, 'missing')}" for name in names))
     print(
         f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB memory"
