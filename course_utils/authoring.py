@@ -180,9 +180,10 @@ def lesson_table():
     lines = ["| lesson | runs in | memory |", "|---|---|---|"]
     for path in lessons():
         report = json.loads(result_file(path).read_text())
-        minutes = f"{report['seconds'] / 60:.1f} min"
+        seconds = report["seconds"]
+        time_text = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
         name = f"[{title_of(path)}](notebooks/{path.name})"
-        lines.append(f"| {name} | {minutes} | {report['peak_mb']} MB |")
+        lines.append(f"| {name} | {time_text} | {report['peak_mb']} MB |")
     return "\n".join(lines)
 
 
