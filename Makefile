@@ -43,9 +43,9 @@ lessons: .venv/ready  ## run every lesson, save its outputs, print time and memo
 bench: .venv/ready  ## our functions against the libraries', as ratios of time
 	$(BIN)/python -m tests.bench
 
-data: .venv/ready  ## make the embedded data set again, in data/tabletop
-	$(BIN)/python -m pip install --quiet ".[data]"
-	$(BIN)/python data/make_tabletop.py
+data: .venv/ready  ## make the embedded data set again, over data/tabletop
+	$(BIN)/python -m pip install --quiet -e ".[data]"
+	$(BIN)/python data/make_tabletop.py --overwrite
 
 clean:  ## remove .venv
 	rm -rf .venv

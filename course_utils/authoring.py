@@ -158,10 +158,13 @@ def clean(notebook):
             continue
         if "drop-output" in tags(cell):
             cell.outputs = []
-        for output in cell.outputs:
+        for output in list(cell.outputs):
             data = output.get("data", {})
-            if "image/png" in data:  # a widget's model dies with its kernel
-                data.pop("application/vnd.jupyter.widget-view+json", None)
+            # A widget's model dies with its kernel; Lab would say "model not found".
+            widget = data.pop("application/vnd.jupyter.widget-view+json", None)
+            if widget and "image/png" not in data:
+                cell.outputs.remove(output)
+            elif "image/png" in data:
                 data["image/png"] = smaller(data["image/png"])
 
 

@@ -13,16 +13,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from course_utils.boxes import check_boxes, clip_boxes
 from course_utils.env import REPOSITORY, cache_dir
 
-TABLETOP_CLASSES = (
-    "mug",
-    "bottle",
-    "bowl",
-    "apple",
-    "banana",
-    "ball",
-    "book",
-    "donut",
-)
 # name in find_data -> folder names to look for, and what to do without it
 DATA_SETS = {
     "tabletop": (("tabletop",), "it is part of the repository: clone it again"),

@@ -35,14 +35,6 @@ def seed_everything(seed=0):
     torch.manual_seed(seed)
 
 
-def device():
-    """The CUDA GPU where there is one, else the CPU.
-
-    Mac GPUs are left out: they lack float64 and some operations. Lesson 00.
-    """
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def peak_memory_mb():
     """The most memory this process has held so far, in MB (10^6 bytes). Lesson 00."""
     if sys.platform == "win32":
@@ -62,9 +54,14 @@ def installed_packages():
 def lab_folder():
     """The folder of the programs that JupyterLab was started from, None if unknown."""
     for process in psutil.Process().parents():
-        for word in process.cmdline()[:2]:
-            if Path(word).name.startswith("jupyter"):
-                return Path(word).parent
+        try:
+            words, folder = process.cmdline()[:2], process.cwd()
+        except psutil.Error:  # a process of another user, or gone
+            continue
+        for word in words:
+            program = Path(folder, word)  # the word may be relative, as in `make lab`
+            if program.name.startswith("jupyter") and program.is_file():
+                return program.parent
     return None
 
 

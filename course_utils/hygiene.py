@@ -11,9 +11,7 @@ from course_utils.authoring import TAUGHT, lessons, source_of, tags, taught_name
 from course_utils.env import REPOSITORY
 
 # Homes, mounted drives and drive letters have no place in a lesson.
-ABSOLUTE_PATH = re.compile(
-    r"(?<![\w/.:])(/(?:home|root|Users|tmp|mnt|work)/|[A-Z]:\\\\)"
-)
+ABSOLUTE_PATH = re.compile(r"(?<![\w/.:])(/(?:home|root|Users|tmp|mnt)/|[A-Z]:\\\\)")
 
 
 def redefined(cell):

@@ -13,8 +13,8 @@ from course_utils.boxes import (
 )
 from course_utils.data import check_targets
 
-# Typical spread of the deltas of one object against the whole image: divides them, so
-# that the network's four numbers are about as large as its class scores.
+# Divides the deltas of a box against its cell's anchor, so that the network's four
+# numbers are about as large as its class scores.
 STDS = (0.3, 0.3, 0.5, 0.5)
 
 

@@ -1,6 +1,6 @@
 """Render the "tabletop" data set: household objects on a table, path traced.
 
-    pip install mitsuba numpy pillow opencv-python-headless tqdm
+    pip install -e ".[data]"                       # in the repository: adds mitsuba
     python make_tabletop.py                        # everything, ~20 min on 2 cores
     python make_tabletop.py --out DIR --split test --count 5 --jobs 2
 

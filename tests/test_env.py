@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from packaging.requirements import Requirement
@@ -59,6 +60,35 @@ def test_lab_in_another_environment_is_named(tmp_path):
     )
     assert "ipywidgets" in mend
     assert env.find_problems(healthy(), lab=here, python=here) == []
+
+
+class Parent:
+    """A stand-in for psutil.Process: a parent of the kernel."""
+
+    def __init__(self, words, folder):
+        self.words, self.folder = words, folder
+
+    def cmdline(self):
+        if self.words is None:
+            raise psutil.AccessDenied
+        return self.words
+
+    def cwd(self):
+        return self.folder
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_lab_folder_is_found_however_lab_was_started(monkeypatch, tmp_path, absolute):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "jupyter-lab").touch()
+    word = "bin/jupyter-lab"
+    lab = Parent(["python", str(tmp_path / word) if absolute else word], str(tmp_path))
+    parents = [Parent(None, "/"), Parent(["sh", "-c", "jupyter lab"], "/"), lab]
+    fake = type("Fake", (), {"parents": lambda self: parents})
+    monkeypatch.setattr(env.psutil, "Process", fake)
+    assert env.lab_folder() == tmp_path / "bin"
+    parents.pop()
+    assert env.lab_folder() is None
 
 
 def test_broken_opencv_and_torchvision_are_named(monkeypatch):

@@ -165,11 +165,12 @@ def test_clean_drops_widgets_and_unwanted_outputs():
         "display_data", data={view: {"model_id": "7"}, "image/png": "aa"}
     )
     dropped = new_code_cell("1", outputs=[shown], metadata={"tags": ["drop-output"]})
-    cell = new_code_cell("2", outputs=[shown], metadata={"execution": {"a": "1"}})
+    bare = new_output("display_data", data={view: {"model_id": "7"}, "text/plain": "x"})
+    cell = new_code_cell("2", outputs=[shown, bare], metadata={"execution": {"a": "1"}})
     notebook = new_notebook(cells=[dropped, cell], metadata={"widgets": {"x": 1}})
     authoring.clean(notebook)
     assert notebook.cells[0].outputs == []
-    assert notebook.cells[1].outputs[0].data == {"image/png": "aa"}
+    assert [o.data for o in notebook.cells[1].outputs] == [{"image/png": "aa"}]
     assert "widgets" not in notebook.metadata and not cell.metadata
 
 

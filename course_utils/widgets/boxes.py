@@ -6,7 +6,7 @@ from course_utils import plot
 from course_utils.boxes import box_area, box_iou, clip_boxes, encode_boxes, giou
 from course_utils.widgets import Explorer, empty_figure, slider
 
-BLUE, RED, GREY = "#0072B2", "#D55E00", "#999999"
+BLUE, RED = "#0072B2", "#D55E00"
 
 
 def overlap_numbers(a, b):
@@ -107,7 +107,7 @@ def stepping_nms(image, boxes, scores):
         plot.draw_boxes(boxes[waiting], None, "#56B4E9", ax, width=1)
         plot.draw_boxes(boxes[silenced], None, "white", ax, width=1, style=":")
         if done:
-            now, gone = done[-1]
+            gone = done[-1][1]
             plot.draw_boxes(boxes[gone], None, RED, ax, width=1.5, style="--")
         plot.draw_boxes(
             boxes[kept], [f"{scores[i]:.2f}" for i in kept], "#E69F00", ax, width=2.5

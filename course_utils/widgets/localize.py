@@ -72,4 +72,6 @@ def loss_weights(runs):
         figure.subplots_adjust(left=0.09, bottom=0.17)
         return figure
 
-    return Explorer(draw, run=slider("run", 0, len(runs) - 1, len(runs) // 2))
+    run = slider("weight", 0, len(runs) - 1, len(runs) // 2)
+    run.readout = False  # it would show the run's number; the title has the weight
+    return Explorer(draw, run=run)
