@@ -52,6 +52,25 @@ TAUGHT = {
         "localize.localize_loss",
         "localize.localize_scores",
     ],
+    "03_region_proposals": [
+        "segmentation.join_pixels",
+        "grouping.similarity",
+        "proposals.sliding_windows",
+        "proposals.proposal_recall",
+    ],
+    "04_measuring_detectors": [
+        "metrics.match_to_objects",
+        "metrics.precision_recall",
+        "metrics.average_precision",
+    ],
+    "05_rcnn": [
+        "rcnn.warp_regions",
+        "rcnn.region_targets",
+        "rcnn.RegionNet",
+        "linear.train_svm",
+        "linear.ridge",
+        "rcnn.pick_answers",
+    ],
 }
 
 

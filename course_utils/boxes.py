@@ -94,6 +94,19 @@ def clip_boxes(boxes, size):
     return torch.stack([x1, y1, x2, y2], -1)
 
 
+def xywh_to_xyxy(rects):
+    """OpenCV's and COCO's x, y, width, height to our boxes: (N, 4) -> (N, 4).
+
+    Raises ValueError for another shape; no rects at all give (0, 4). Lesson 03.
+    """
+    rects = torch.as_tensor(rects, dtype=torch.float32)
+    if rects.numel() == 0:
+        return rects.reshape(0, 4)
+    if rects.ndim != 2 or rects.shape[1] != 4:
+        raise ValueError(f"rects of shape {tuple(rects.shape)}: give (N, 4), x y w h")
+    return torch.cat([rects[:, :2], rects[:, :2] + rects[:, 2:]], 1)
+
+
 def to_center(boxes):
     """Corners to center and size: (..., 4) -> four tensors cx, cy, w, h. Lesson 01."""
     x1, y1, x2, y2 = boxes.float().unbind(-1)

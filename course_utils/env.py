@@ -188,6 +188,38 @@ def load_weights(model, path):
     return True
 
 
+def cached_array(name, shape, dtype, fill):
+    """A large array kept in the cache, read-only and mapped into memory.
+
+    name: file name that tells its contents apart, such as one with a hash. fill: a
+    function that writes all of an empty array of this shape, called only if the cache
+    has no whole file. It works on a temporary file that is renamed when full, so a
+    kernel killed in the middle leaves nothing that is used; what such a one left is
+    removed. Lesson 05.
+    """
+    path = cache_dir() / "arrays" / f"{name}.npy"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.shape == tuple(shape) and array.dtype == dtype:
+            return array
+    except (FileNotFoundError, ValueError):  # not there, or cut off
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{name}.npy.*"):
+        if not psutil.pid_exists(int(left.suffix[1:])):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        array = np.lib.format.open_memmap(temporary, "w+", dtype, tuple(shape))
+        fill(array)
+        array.flush()
+        del array  # unmapped: Windows renames no open file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
 def train_or_load(name, model, train):
     """Give `model` trained weights: from the cache, the repository, or by training now.
 

@@ -40,12 +40,14 @@ class ObjectCrops(torch.utils.data.Dataset):
     """Every object of a data set, cut out as a square picture of `side` pixels.
 
     The square is 1.25 times the box's longer side, so a little surrounding is seen;
-    difficult objects are left out. augment: mirror, shift and tint at random. Items are
+    difficult objects are left out. augment: mirror, shift and tint at random; strong:
+    zoom, and hide a part, as well, for a long training. Items are
     (image float32 (3, side, side), {"labels": (1,)}). Lesson 02.
     """
 
-    def __init__(self, dataset, side=40, augment=False):
+    def __init__(self, dataset, side=40, augment=False, strong=False):
         self.side, self.augment, self.classes = side, augment, dataset.classes
+        self.strong = strong
         room = side + side // 5 if augment else side  # to be cut at random later
         self.images, self.labels = [], []
         for i in range(len(dataset)):
@@ -66,9 +68,13 @@ class ObjectCrops(torch.utils.data.Dataset):
     def __getitem__(self, i):
         image = self.images[i].float() / 255
         if self.augment:
-            free = image.shape[1] - self.side
-            y, x = torch.randint(0, free + 1, (2,)).tolist()
-            image = random_tint(image[:, y : y + self.side, x : x + self.side])
+            if self.strong:
+                image = random_erase(random_zoom(image, self.side))
+            else:
+                free = image.shape[1] - self.side
+                y, x = torch.randint(0, free + 1, (2,)).tolist()
+                image = image[:, y : y + self.side, x : x + self.side]
+            image = random_tint(image)
             if torch.rand(()) < 0.5:
                 image = image.flip(2)
         return image, {"labels": self.labels[i][None]}
@@ -120,3 +126,23 @@ def random_change(image, target):
 def random_tint(image):
     """Brighten or darken each colour channel at random. Lesson 02."""
     return (image * (0.7 + 0.6 * torch.rand(3, 1, 1))).clamp(0, 1)
+
+
+def random_zoom(image, side, least=0.7):
+    """A random part of the image, `least` to all of each side, at side x side."""
+    room = image.shape[1]
+    h, w = (room * (least + (1 - least) * torch.rand(2))).int().tolist()
+    y, x = int(torch.rand(()) * (room - h)), int(torch.rand(()) * (room - w))
+    part = image[None, :, y : y + h, x : x + w]
+    return F.interpolate(part, (side, side), mode="bilinear", antialias=True)[0]
+
+
+def random_erase(image):
+    """Half of the time, a random rectangle in one random colour, as if hidden."""
+    if torch.rand(()) < 0.5:
+        side = image.shape[1]
+        h, w = (side * (0.15 + 0.35 * torch.rand(2))).int().tolist()
+        y, x = int(torch.rand(()) * (side - h)), int(torch.rand(()) * (side - w))
+        image = image.clone()
+        image[:, y : y + h, x : x + w] = torch.rand(3, 1, 1)
+    return image

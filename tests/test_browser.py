@@ -28,6 +28,8 @@ EXPLORERS = [
     ("00_start_here", "tasks.five_tasks"),
     ("01_boxes", "widgets.two_boxes"),
     ("01_boxes", "widgets.stepping_nms"),
+    ("03_region_proposals", "widgets.segments"),
+    ("04_measuring_detectors", "widgets.walk_the_curve"),
 ]
 
 

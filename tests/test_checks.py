@@ -49,7 +49,74 @@ WRONG = [
     ("02.3 localization accuracy", lambda *a: hits(*a, strict=True), "exactly 0.5"),
     ("02.3 localization accuracy", lambda *a: 2, "divide by the number"),
     ("02.3 localization accuracy", lambda *a: 50, "not per cent"),
+    ("03.1 number of windows", lambda h, w, s, t: (h // t) * (w // t), "end inside"),
+    ("03.1 number of windows", lambda h, w, s, t: (h - s) // t * ((w - s) // t),
+     "add 1"),
+    ("03.1 number of windows", lambda h, w, s, t: (h // s) * (w // s), "overlap"),
+    ("03.1 number of windows", lambda h, w, s, t: places(h, s, t) * places(w, s, t),
+     "does not fit"),
+    ("03.2 histogram of a join", lambda a, m, b, n: (a + b) / 2, "weigh by size"),
+    ("03.2 histogram of a join", lambda a, m, b, n: a * m + b * n, "divide"),
+    ("03.2 histogram of a join", lambda a, m, b, n: a + b, "weighted mean"),
+    ("03.2 histogram of a join", lambda a, m, b, n: (a * n + b * m) / (m + n),
+     "swapped"),
+    ("03.2 histogram of a join", lambda a, m, b, n: a.mul_(m).add_(b * n).div_(m + n),
+     "was changed"),
+    ("03.3 recall", lambda p, o, t: (box_iou(p, o) >= t).any(1).float().mean(),
+     "of each object"),
+    ("03.3 recall", lambda p, o, t: (box_iou(p, o) > t).any(0).float().mean(), ">="),
+    ("03.3 recall", lambda p, o, t: (box_iou(p, o) >= t).sum() / len(o), "not pairs"),
+    ("03.3 recall", lambda p, o, t: (box_iou(p, o) >= t).any(0).sum(), "a count"),
+    ("03.3 recall", lambda p, o, t: box_iou(p, o).max(0).values.mean(), "mean best"),
+    ("04.1 precision and recall", lambda s, r, n, t: cut(s, r, n, t)[::-1], "swapped"),
+    ("04.1 precision and recall", lambda s, r, n, t: cut(s, r, 3, t), "over all"),
+    ("04.1 precision and recall", lambda s, r, n, t: cut(s, r, n, t + 1e-6), ">="),
+    ("04.1 precision and recall", lambda s, r, n, t: cut(s, r, n, 0), "cut the"),
+    ("04.1 precision and recall", lambda s, r, n, t: cut(s, r, n, t), "not 0 / 0"),
+    ("04.2 all-point AP", lambda r, n: area_under(r, n, fall=False), "fall first"),
+    ("04.2 all-point AP", lambda r, n: area_under(r, sum(r)), "number of objects, 4"),
+    ("04.2 all-point AP", lambda r, n: area_under(r, sum(r), False), "and make"),
+    ("04.3 mean over classes", lambda a: sum(a.values()) / len(a), "leave it out"),
+    ("04.3 mean over classes", lambda a: sum(v for v in a.values() if v == v) / 3,
+     "divide by 2"),
+    ("04.3 mean over classes", lambda a: known(a) / max(1, sum(v == v for v in
+     a.values())), "the mean is NaN"),
+    ("05.1 label of a region", lambda i, t: torch.where(i.max(1).values > 0.5,
+     t[i.argmax(1)], 0), ">="),
+    ("05.1 label of a region", lambda i, t: t[i.argmax(1)], "background: 0"),
+    ("05.1 label of a region", lambda i, t: torch.where(i.max(1).values >= 0.5,
+     t[i.argmax(1)], -1), "means ignore"),
+    ("05.1 label of a region", lambda i, t: torch.where(i.max(1).values >= 0.5,
+     t[i.argmin(1)], 0), "largest IoU"),
+    ("05.2 hard negatives", lambda m, u: (m > 0).nonzero()[:, 0][:1], "within"),
+    ("05.2 hard negatives", lambda m, u: m.argsort(descending=True)[:4], "in use"),
+    ("05.2 hard negatives", lambda m, u: (~u & (m >= -1)).nonzero()[:, 0], "use >"),
+    ("05.2 hard negatives", lambda m, u: (~u & (m < -0.95)).nonzero()[:, 0], "easy"),
+    ("05.3 windows through the network", lambda n, s, w, h: w * h / (n * s * s),
+     "other way"),
+    ("05.3 windows through the network", lambda n, s, w, h: s * s / (w * h),
+     "one crop"),
+    ("05.3 windows through the network", lambda n, s, w, h: n, "compare pixels"),
 ]  # fmt: skip
+
+
+def places(room, side, step):
+    return max(0, room - side) // step + 1
+
+
+def cut(scores, right, objects, threshold):
+    kept = [r for s, r in zip(scores, right) if s >= threshold]
+    return sum(kept) / max(1, len(kept)), sum(kept) / objects
+
+
+def area_under(right, objects, fall=True):
+    p = [sum(right[: n + 1]) / (n + 1) for n in range(len(right))]
+    steps = [max(p[n:]) if fall else p[n] for n in range(len(right)) if right[n]]
+    return sum(steps) / objects
+
+
+def known(aps):
+    return sum(v for v in aps.values() if v == v)
 
 
 def corners(mask, end):

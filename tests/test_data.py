@@ -9,6 +9,7 @@ from PIL import Image
 
 from course_utils import data
 from course_utils.data import (
+    Images,
     VOCDataset,
     check_targets,
     collate,
@@ -278,3 +279,11 @@ def test_real_photographs_through_the_same_reader(name, split, count, boxes, cla
     height, width = image.shape[1:]
     limit = torch.tensor([width, height, width, height])
     assert (target["boxes"] >= 0).all() and (target["boxes"] <= limit).all()
+
+
+def test_images_reads_pictures_as_bytes_when_asked():
+    dataset = VOCDataset(find_data("tabletop"), "test", first=3)
+    images = Images(dataset)
+    assert len(images) == len(list(images)) == 3
+    assert images[1].dtype == torch.uint8
+    assert torch.equal(images[1].float() / 255, dataset[1][0])

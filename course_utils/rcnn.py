@@ -1,0 +1,237 @@
+"""R-CNN: proposals, warped regions, a CNN, linear SVMs and box regression."""
+
+import hashlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm.auto import tqdm
+
+from course_utils.boxes import batched_nms, clip_boxes, decode_boxes, encode_boxes
+from course_utils.env import cached_array, in_ci
+from course_utils.linear import margins
+from course_utils.matching import match_boxes
+from course_utils.metrics import Timer
+from course_utils.pictures import random_tint
+from course_utils.proposals import selective_search
+
+
+def warp_regions(image, boxes, side=48, context=4):
+    """Cut out boxes and warp each to a square, whatever its shape.
+
+    image (3, H, W), boxes (N, 4) -> (N, 3, side, side). The box fills the inner square;
+    a frame of `context` pixels shows what lies around it. Beyond the image's border
+    stands the image's mean colour. Raises ValueError if the frame leaves no room.
+    Source: R-CNN, appendix A. Lesson 05.
+    """
+    height, width = image.shape[1:]
+    x1, y1, x2, y2 = boxes.unbind(1)
+    inner = side - 2 * context
+    if inner < 1:
+        raise ValueError(f"side {side} leaves no room inside context {context}")
+    # Pixel centers of the square, in parts of the box: 0 is its left edge, 1 its right.
+    place = (torch.arange(side) + 0.5 - context) / inner
+    x = (x1[:, None] + place * (x2 - x1)[:, None]) * 2 / width - 1  # -1 .. 1
+    y = (y1[:, None] + place * (y2 - y1)[:, None]) * 2 / height - 1
+    n = len(boxes)
+    grid = torch.stack(
+        [x[:, None].expand(n, side, side), y[:, :, None].expand(n, side, side)], 3
+    )
+    mean = image.mean((1, 2), keepdim=True)
+    images = (image - mean)[None].expand(n, -1, -1, -1)
+    return F.grid_sample(images, grid, align_corners=False) + mean
+
+
+class RegionNet(nn.Module):
+    """Trunk, average over 2 x 2 parts of its map, and one linear layer for a softmax.
+
+    net(crops, targets) gives the loss ``class`` in training mode, with targets
+    {"labels": (N,)}, 0 for background; `features` gives what SVMs and box regression
+    read, (N, 3, S, S) -> (N, 4 C). Lesson 05.
+    """
+
+    def __init__(self, trunk, num_classes):
+        super().__init__()
+        self.trunk = trunk
+        self.size = 4 * trunk.out_channels
+        self.last = nn.Linear(self.size, num_classes)
+
+    def features(self, crops):
+        return F.adaptive_avg_pool2d(self.trunk(crops), 2).flatten(1)
+
+    def forward(self, crops, targets):
+        scores = self.last(self.features(crops))
+        return {"class": F.cross_entropy(scores, targets["labels"])}
+
+
+class RegionBatches:
+    """Batches of warped regions for fine-tuning, a quarter of them objects.
+
+    images: list of (3, H, W) float or uint8; regions: for each (N, 4); labels: for each
+    (N,), 0 background, -1 left out. A batch takes `regions_each` regions from each of
+    `images_each` images; every region is mirrored and tinted at random. Walking it
+    gives (crops, {"labels"}), once through the images. Lesson 05.
+    """
+
+    def __init__(self, images, regions, labels, side, images_each=8, regions_each=12):
+        self.images, self.regions, self.labels = images, regions, labels
+        self.side, self.images_each = side, images_each
+        self.regions_each = regions_each
+
+    def __len__(self):
+        return len(self.images) // self.images_each
+
+    def __iter__(self):
+        order = torch.randperm(len(self.images))[: len(self) * self.images_each]
+        for group in order.view(-1, self.images_each).tolist():
+            crops, labels = zip(*[self.sample(i) for i in group])
+            yield torch.cat(crops), {"labels": torch.cat(labels)}
+
+    def sample(self, i):
+        """Regions of image i: up to a quarter positive, the rest background."""
+        labels = self.labels[i]
+        positive = (labels > 0).nonzero().flatten()
+        positive = positive[torch.randperm(len(positive))[: self.regions_each // 4]]
+        background = (labels == 0).nonzero().flatten()
+        room = self.regions_each - len(positive)
+        background = background[torch.randperm(len(background))[:room]]
+        chosen = torch.cat([positive, background])
+        image = self.images[i]
+        image = image.float() / 255 if image.dtype == torch.uint8 else image
+        crops = warp_regions(image, self.regions[i][chosen], self.side)
+        crops = torch.stack([random_tint(crop) for crop in crops])
+        mirror = torch.rand(len(crops)) < 0.5
+        crops[mirror] = crops[mirror].flip(3)
+        return crops, labels[chosen]
+
+
+def region_targets(regions, target, num_classes):
+    """What the true objects say of each of N regions of one image, as a dict.
+
+    ``overlap`` (N, K): largest IoU with an object of each class 1..K; ``labels`` (N,):
+    class of the nearest object from IoU 0.5 on, else 0, -1 where that object is
+    difficult; ``deltas`` (N, 4): from the region to it; ``iou`` (N,). Lesson 05.
+    """
+    objects, classes = target["boxes"], target["labels"]
+    match, iou = match_boxes(regions, objects)
+    overlap = torch.zeros(len(regions), num_classes - 1)
+    for label in classes.unique():
+        best = match_boxes(regions, objects[classes == label])[1]
+        overlap[:, label - 1] = best
+    labels, deltas = torch.zeros(len(regions), dtype=torch.int64), torch.zeros(0, 4)
+    hit = match >= 0
+    labels[hit] = torch.where(target["difficult"], -1, classes)[match[hit]]
+    deltas = torch.zeros(len(regions), 4)
+    deltas[hit] = encode_boxes(objects[match[hit]], regions[hit])
+    return {"overlap": overlap, "labels": labels, "deltas": deltas, "iou": iou}
+
+
+@torch.no_grad()
+def region_features(net, image, regions, side, batch=256):
+    """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05."""
+    net.eval()
+    parts = [
+        net.features(warp_regions(image, some, side)) for some in regions.split(batch)
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, net.size)
+
+
+def cached_features(name, net, images, regions, side):
+    """Features of the regions of many images, kept on disk as float16.
+
+    images, regions: lists, (3, H, W) float or uint8, and (N, 4). Returns a read-only
+    array (all regions, net.size), mapped into memory. The file in the cache belongs to
+    these weights and regions; with others, or if it is not whole, it is made again.
+    Source: R-CNN keeps its features on disk too, section 2.3. Lesson 05.
+    """
+    key = hashlib.sha256(str(side).encode())
+    for value in [*net.trunk.state_dict().values(), *regions]:
+        key.update(value.contiguous().numpy().tobytes())
+    for image in images:
+        key.update(image.numpy().tobytes())
+
+    def fill(array):
+        row = 0
+        pairs = list(zip(images, regions))
+        for image, boxes in tqdm(pairs, desc=name, disable=in_ci(), leave=False):
+            image = image.float() / 255 if image.dtype == torch.uint8 else image
+            array[row : row + len(boxes)] = region_features(net, image, boxes, side)
+            row += len(boxes)
+
+    shape = (sum(map(len, regions)), net.size)
+    return cached_array(f"{name}-{key.hexdigest()[:12]}", shape, np.float16, fill)
+
+
+def pick_answers(scores, boxes, size, min_score, nms_iou=0.3, most=100):
+    """From scored boxes of each class to a detector's answer for one image.
+
+    scores (N, K), boxes (N, K, 4), size (height, width). Boxes are clipped; those with
+    at least `min_score` and one pixel of width and height go through NMS class by
+    class, and the best `most` stay. Lesson 05.
+    """
+    region, k = (scores >= min_score).nonzero().unbind(1)
+    boxes, scores = clip_boxes(boxes[region, k], size), scores[region, k]
+    real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    boxes, scores, labels = boxes[real], scores[real], k[real] + 1
+    keep = batched_nms(boxes, scores, labels, nms_iou)[:most]
+    return {"boxes": boxes[keep], "labels": labels[keep], "scores": scores[keep]}
+
+
+class RCNN(nn.Module):
+    """The whole detector: model(images) in evaluation mode gives a list of answers.
+
+    net: a `RegionNet`; its SVMs and box regression are set by `set_readers`. Scores are
+    SVM margins, not probabilities: 0 is the decision. ``timer.seconds`` adds up the
+    time of ``proposals``, ``regions`` and ``nms``. There is no training mode, because
+    R-CNN is trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
+    """
+
+    def __init__(self, net, num_classes, side=48, windows=200, min_score=-1.0):
+        super().__init__()
+        self.net, self.side = net, side
+        self.windows, self.min_score = windows, min_score
+        self.timer = Timer()
+        k = num_classes - 1
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("svm_weight", torch.zeros(net.size, k))
+        self.register_buffer("svm_bias", torch.zeros(k))
+        self.register_buffer("box_weight", torch.zeros(k, net.size, 4))
+        self.register_buffer("box_bias", torch.zeros(k, 4))
+
+    def set_readers(self, scale, svm, regression):
+        """scale: divides features; svm, regression: pairs of weights and biases."""
+        self.scale.fill_(scale)
+        for name, value in zip(("svm_weight", "svm_bias"), svm):
+            getattr(self, name).copy_(value)
+        for name, value in zip(("box_weight", "box_bias"), regression):
+            getattr(self, name).copy_(value)
+
+    def read(self, features, regions):
+        """Margins (N, K) and regressed boxes (N, K, 4) of N regions.
+
+        features: tensor or array (N, D), not scaled yet.
+        """
+        scores = margins(features, self.svm_weight / self.scale, self.svm_bias)
+        weight = self.box_weight.permute(1, 0, 2).flatten(1) / self.scale  # (D, 4 K)
+        deltas = margins(features, weight, self.box_bias.flatten())
+        deltas = deltas.view(len(regions), -1, 4)
+        return scores, decode_boxes(deltas, regions[:, None])
+
+    @torch.no_grad()
+    def forward(self, images):
+        if self.training:
+            raise RuntimeError(
+                "R-CNN is trained in stages (lesson 05); use model.eval()"
+            )
+        answers = []
+        for image in images:
+            with self.timer("proposals"):
+                regions = selective_search(image, self.windows)
+            with self.timer("regions"):
+                features = region_features(self.net, image, regions, self.side)
+                scores, boxes = self.read(features, regions)
+            with self.timer("nms"):
+                size = image.shape[1:]
+                answers.append(pick_answers(scores, boxes, size, self.min_score))
+        return answers

@@ -1,0 +1,273 @@
+"""Scores: hand-worked cases of VOC and COCO, and pycocotools on random detections."""
+
+import contextlib
+import io
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from course_utils.metrics import (
+    COCO_IOUS,
+    Timer,
+    average_precision,
+    evaluate,
+    precision_recall,
+    score_class,
+)
+
+METHODS = ("all-point", "11-point", "coco")
+
+
+def objects(*boxes, labels=None, difficult=None):
+    n = len(boxes)
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "labels": torch.tensor(labels or [1] * n, dtype=torch.int64),
+        "difficult": torch.tensor(difficult or [False] * n, dtype=torch.bool),
+    }
+
+
+def found(*pairs, labels=None):
+    """Detections from (box, score) pairs."""
+    answer = objects(*[box for box, _ in pairs], labels=labels)
+    answer["scores"] = torch.tensor([score for _, score in pairs], dtype=torch.float32)
+    return answer
+
+
+def place(i):
+    """The i-th of many boxes that do not overlap."""
+    return (20 * i, 0, 20 * i + 10, 10)
+
+
+def ap50(answers, targets, method, classes=("dog",)):
+    result = evaluate(answers, targets, classes, method)
+    return result["ap50"][classes[0]]
+
+
+@pytest.mark.parametrize(
+    "total, hits, wanted",
+    [  # pitfall: dispute over methods, the last recall point, 0.3 against 0.30000004
+        (3, 2, (2 / 3, 7 / 11, 67 / 101)),
+        (10, 3, (0.3, 4 / 11, 31 / 101)),
+        # pycocotools compares 7 / 10 with linspace's 0.7000000000000001; so do we
+        (10, 7, (0.7, 8 / 11, 70 / 101)),
+        (1, 1, (1, 1, 1)),
+    ],
+)
+def test_perfect_detections_of_some_objects(total, hits, wanted):
+    target = objects(*[place(i) for i in range(total)])
+    answer = found(*[(place(i), 0.9 - 0.01 * i) for i in range(hits)])
+    for method, value in zip(METHODS, wanted):
+        assert ap50([answer], [target], method) == pytest.approx(value, abs=1e-9)
+
+
+def test_every_tenth_of_recall_counts_in_11_points():
+    for total in range(1, 60):
+        for hits in range(total + 1):
+            recall = np.arange(1, hits + 1) / total
+            value = average_precision(np.ones(hits), recall, "11-point")
+            wanted = (10 * hits // total + 1) / 11 if hits else 0
+            assert value == pytest.approx(wanted)
+
+
+def test_second_hit_on_an_object_is_false():
+    # pitfall: a second hit is dropped instead of counted false
+    a, b = place(0), place(1)
+    answer = found((a, 0.9), (a, 0.8), (b, 0.7))
+    for method, value in zip(METHODS[:2], (0.83333, 0.84848)):
+        got = ap50([answer], [objects(a, b)], method)
+        assert got == pytest.approx(value, abs=1e-5)
+
+
+def test_nothing_found_and_nothing_there():
+    # pitfall: 0 / 0, endless loops, index errors, false alarms without a price
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = evaluate([found()], [objects(place(0))], ["dog", "cat"])
+        assert result["ap50"]["dog"] == 0.0 and math.isnan(result["ap50"]["cat"])
+        assert result["map"] == 0.0
+        answer = found((place(0), 0.9), (place(1), 0.9), labels=[1, 2])
+        result = evaluate([answer], [objects(place(0))], ["dog", "cat"])
+        assert result["map"] == result["map50"] == 1.0
+        assert math.isnan(result["ap"]["cat"]) and result["objects"]["cat"] == 0
+        assert result["detections"]["cat"] == 1, "the false alarm is reported"
+        for nothing in evaluate([found()], [objects()], ["dog"]), evaluate([], [], "a"):
+            assert math.isnan(nothing["map"]) and math.isnan(nothing["map50"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_difficult_objects_neither_count_nor_cost(method):
+    # pitfall: difficult objects counted as ordinary ones
+    a, b = place(0), place(1)
+    target = objects(a, b, difficult=[False, True])
+    assert ap50([found((a, 0.9))], [target], method) == 1.0
+    assert ap50([found((b, 0.95), (a, 0.9))], [target], method) == 1.0
+    assert ap50([found((b, 0.95), (b, 0.94), (a, 0.9))], [target], method) == 1.0
+
+
+def test_voc_looks_only_at_the_nearest_object_coco_at_the_next_too():
+    target = objects((0, 0, 10, 10), (2, 0, 12, 10))
+    answer = found(((0, 0, 10, 10), 0.9), ((0.4, 0, 10.4, 10), 0.8))
+    assert ap50([answer], [target], "all-point") == 0.5
+    assert ap50([answer], [target], "coco") == 1.0
+
+
+def test_coco_prefers_an_ordinary_object_to_a_nearer_difficult_one():
+    for order in ([False, True], [True, False]):
+        boxes = [(2, 0, 12, 10), (0, 0, 10, 10)][:: 1 if order[1] else -1]
+        target = objects(*boxes, difficult=order)
+        assert ap50([found(((0, 0, 10, 10), 0.9))], [target], "coco") == 1.0
+        assert ap50([found(((0, 0, 10, 10), 0.9))], [target], "all-point") == 0.0
+
+
+def test_iou_equal_to_the_threshold_is_right():
+    answer = found(((0, 0, 10, 5), 0.9))
+    assert ap50([answer], [objects((0, 0, 10, 10))], "all-point") == 1.0
+
+
+def test_ties_keep_the_order_of_images_and_boxes():
+    target = [objects(place(0)), objects(place(0))]
+    right, wrong = found((place(0), 0.5)), found((place(3), 0.5))
+    assert ap50([right, wrong], target, "all-point") == 0.5
+    assert ap50([wrong, right], target, "all-point") == pytest.approx(0.25)
+
+
+def test_precision_recall_by_hand():
+    scores = np.array([0.2, 0.9, 0.5, 0.7])
+    right = np.array([1, 1, -1, 0])
+    precision, recall, order = precision_recall(scores, right, 4)
+    assert precision.tolist() == pytest.approx([1, 0.5, 2 / 3])
+    assert recall.tolist() == [0.25, 0.25, 0.5] and order.tolist() == [0.9, 0.7, 0.2]
+
+
+def random_scene(generator, classes, images, difficult=0.0):
+    """Random objects, and detections near and far from them."""
+    targets, answers = [], []
+    for _ in range(images):
+        n = int(torch.randint(0, 7, (1,), generator=generator))
+        corner = 150 * torch.rand(n, 2, generator=generator)
+        size = 10 + 60 * torch.rand(n, 2, generator=generator)
+        boxes = torch.cat([corner, corner + size], 1)
+        labels = torch.randint(1, classes + 1, (n,), generator=generator)
+        hard = torch.rand(n, generator=generator) < difficult
+        targets.append({"boxes": boxes, "labels": labels, "difficult": hard})
+        many = boxes.repeat(4, 1)
+        moved = many + 6 * torch.randn(many.shape, generator=generator)
+        moved[:, 2:] = torch.maximum(moved[:, 2:], moved[:, :2] + 1)
+        other = torch.randint(1, classes + 1, (4 * n,), generator=generator)
+        stay = torch.rand(4 * n, generator=generator) < 0.8
+        scores = torch.rand(4 * n, generator=generator)
+        scores = (scores * 20).round() / 20  # many ties
+        labels = torch.where(stay, labels.repeat(4), other)
+        answers.append({"boxes": moved, "labels": labels, "scores": scores})
+    return answers, targets
+
+
+def to_coco(answers, targets, classes):
+    """The same in pycocotools' form: an evaluator after its accumulate step."""
+    truth, results = COCO(), []
+    truth.dataset = {
+        "images": [{"id": i} for i in range(len(targets))],
+        "categories": [{"id": k} for k in range(1, classes + 1)],
+        "annotations": [],
+    }
+    for i, (answer, target) in enumerate(zip(answers, targets)):
+        for box, label in zip(target["boxes"].double(), target["labels"]):
+            w, h = (box[2:] - box[:2]).tolist()
+            truth.dataset["annotations"].append(
+                {"id": len(truth.dataset["annotations"]) + 1, "image_id": i}
+                | {"bbox": [*box[:2].tolist(), w, h], "area": w * h}
+                | {"category_id": int(label), "iscrowd": 0}
+            )
+        rows = zip(answer["boxes"].double(), answer["labels"], answer["scores"])
+        for box, label, score in rows:
+            xywh = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
+            results.append(
+                {"image_id": i, "category_id": int(label), "bbox": xywh}
+                | {"score": float(score)}
+            )
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluator = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+    return evaluator
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_same_ap_as_pycocotools_at_every_iou(seed):
+    generator = torch.Generator().manual_seed(seed)
+    classes = 1 + seed % 4
+    answers, targets = random_scene(generator, classes, 40)
+    precision = to_coco(answers, targets, classes).eval["precision"]
+    reference = precision[:, :, :, 0, -1].mean(1)  # (T, K), over the 101 points
+    names = [str(k) for k in range(classes)]
+    for t, least in enumerate(COCO_IOUS):
+        result = evaluate(answers, targets, names, min_ious=(least,))
+        ours = np.array(list(result["ap"].values()))
+        assert np.abs(ours - reference[t]).max() < 1e-6
+    result = evaluate(answers, targets, names)
+    assert result["map"] == pytest.approx(reference.mean(), abs=1e-6)
+    assert result["map50"] == pytest.approx(reference[0].mean(), abs=1e-6)
+
+
+def test_at_most_100_detections_an_image_count():
+    box = place(0)
+    answer = found(*[(place(9), 0.9)] * 100, (box, 0.5))
+    assert ap50([answer], [objects(box)], "coco") == 0.0
+
+
+def test_nothing_given_is_changed():
+    answers, targets = random_scene(torch.Generator().manual_seed(1), 2, 5, 0.3)
+    before = [{k: v.clone() for k, v in d.items()} for d in answers + targets]
+    evaluate(answers, targets, ["a", "b"])
+    for old, new in zip(before, answers + targets):
+        assert all(torch.equal(old[k], new[k]) for k in old)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"scores": torch.tensor([math.nan])}, "NaN or infinite"),
+        ({"labels": torch.tensor([3])}, r"not all in 1..2"),
+        ({"labels": torch.tensor([0])}, "0 is the background"),
+        ({"scores": torch.zeros(2)}, r"number \[1, 1, 2\]"),
+    ],
+)
+def test_bad_answers_are_named(change, words):
+    answer = found((place(0), 0.9)) | change
+    target = objects(place(0)) | {"image_id": "000007"}
+    with pytest.raises(ValueError, match=words) as error:
+        evaluate([answer], [target], ["dog", "cat"])
+    assert "000007" in str(error.value)
+
+
+def test_numbers_of_images_and_unknown_methods():
+    with pytest.raises(ValueError, match="2 answers for 1 images"):
+        evaluate([found(), found()], [objects()], ["dog"])
+    with pytest.raises(ValueError, match="choose one of coco"):
+        evaluate([found((place(0), 1))], [objects(place(0))], ["dog"], "voc")
+
+
+def test_score_class_gives_one_verdict_for_each_iou():
+    answer = found(((0, 0, 10, 6), 0.5), ((0, 0, 10, 10), 0.4))
+    scores, verdicts, total = score_class(
+        [answer], [objects((0, 0, 10, 10))], 1, (0.5, 0.75), "coco"
+    )
+    assert scores.tolist() == pytest.approx([0.5, 0.4]) and total == 1
+    assert verdicts.tolist() == [[1, 0], [0, 1]]
+
+
+def test_timer_adds_up_phases_even_after_an_error():
+    timer = Timer()
+    for _ in range(2):
+        with timer("a"):
+            pass
+    with contextlib.suppress(KeyError), timer("b"):
+        raise KeyError
+    assert set(timer.seconds) == {"a", "b"} and timer.seconds["a"] > 0
