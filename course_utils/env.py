@@ -202,7 +202,7 @@ def cached_array(name, shape, dtype, fill):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.shape == tuple(shape) and array.dtype == dtype:
             return array
-    except (FileNotFoundError, ValueError):  # not there, or cut off
+    except (FileNotFoundError, ValueError, EOFError):  # not there, or cut off
         pass
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{name}.npy.*"):

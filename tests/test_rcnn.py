@@ -17,6 +17,7 @@ from course_utils.boxes import batched_nms, decode_boxes
 from course_utils.data import VOCDataset, find_data
 from course_utils.env import cache_dir, cached_array, seed_everything
 from course_utils.matching import match_boxes
+from course_utils.proposals import dataset_proposals
 from course_utils.train import fit
 
 
@@ -105,11 +106,13 @@ def test_svm_seeks_the_hard_negatives():
 
 
 def test_an_empty_round_of_hard_negatives_stops():
-    features = np.zeros((60, 2), np.float32)
+    features = np.full((60, 2), -20, np.float32)
     features[:20] = 5
+    first = np.random.default_rng(0).permutation(np.arange(20, 60))[:10]
+    features[first] = 0  # those drawn first are near, all others far away
     rows = np.arange(20), np.arange(20, 60)
     *_, counts = linear.train_svm(features, *rows, most=10, cost=10.0)
-    assert counts == [10], "no negative is within the margin: nothing to add"
+    assert counts == [10], "no other negative is within the margin: nothing to add"
     *_, counts = linear.train_svm(features, *rows, most=100)
     assert counts == [40], "all are in use from the start"
 
@@ -256,7 +259,7 @@ def trained():
     dataset = VOCDataset(find_data("tabletop"), "train", first=24)
     images = [(dataset[i][0] * 255).byte() for i in range(24)]
     targets = [dataset.target(i) for i in range(24)]
-    proposals = rcnn.dataset_proposals(dataset, 60)
+    proposals = dataset_proposals(dataset, 60)
     regions = [torch.cat([t["boxes"], p]) for t, p in zip(targets, proposals)]
     facts = [rcnn.region_targets(r, t, 9) for r, t in zip(regions, targets)]
     net = rcnn.RegionNet(SmallResNet((8, 16, 32)), 9)
