@@ -45,10 +45,10 @@ class Classifier(nn.Module):
         ]
 
 
-def train_on_crops(model, epochs=90):
+def train_on_crops(model, epochs=80):
     """Train a `Classifier` on all objects of tabletop; returns the history.
 
-    For `env.train_or_load("crops", ...)`: 90 epochs take about nine minutes on two
+    For `env.train_or_load("crops", ...)`: 80 epochs take about eight minutes on two
     cores, so the repository ships the result. Lesson 05.
     """
     root = find_data("tabletop")

@@ -20,9 +20,8 @@ from course_utils.grouping import (
 )
 from course_utils.segmentation import as_image, join_pixels, sorted_edges
 
-VERSION = (
-    1  # of selective search: raise it when its boxes change, so caches do not stay
-)
+# Of selective search: raise it when its boxes change, so that no old cache stays.
+VERSION = 1
 # Which of colour, texture, size and fill count when regions are joined.
 STRATEGIES = ((1, 1, 1, 1), (1, 0, 1, 1))
 

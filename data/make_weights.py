@@ -19,7 +19,7 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=90)
+    parser.add_argument("--epochs", type=int, default=80)
     arguments = parser.parse_args()
     seed_everything(0)
     test = ObjectCrops(VOCDataset(find_data("tabletop"), "test"), 48)

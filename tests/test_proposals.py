@@ -277,16 +277,6 @@ def test_proposal_recall_by_hand():
         proposal_recall([boxes], [nothing], 5)
 
 
-def opencv_search(image, quality):
-    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
-    search.setBaseImage((image.permute(1, 2, 0).numpy()[..., ::-1] * 255).astype("u1"))
-    if quality:
-        search.switchToSelectiveSearchQuality()
-    else:
-        search.switchToSelectiveSearchFast()
-    return xywh_to_xyxy(search.process())
-
-
 def test_recall_is_not_below_opencv_quality():
     dataset = VOCDataset(find_data("tabletop"), "test", first=30)
     images = [dataset[i][0] for i in range(30)]
