@@ -13,6 +13,7 @@ from course_utils.boxes import box_iou, xywh_to_xyxy
 from course_utils.data import VOCDataset, find_data
 from course_utils.proposals import proposal_recall, selective_search, sliding_windows
 from course_utils.segmentation import as_image, ascending, felzenszwalb
+from tests.bench import opencv_search
 
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
 
