@@ -26,6 +26,7 @@ from PIL import Image
 from course_utils.env import REPOSITORY
 
 NOTEBOOKS = REPOSITORY / "notebooks"
+RESULTS = REPOSITORY / "data" / "results"
 # Every function a lesson teaches stands in exactly one lesson, as a same-as cell.
 TAUGHT = {
     "00_start_here": [],
@@ -70,6 +71,34 @@ TAUGHT = {
         "linear.train_svm",
         "linear.ridge",
         "rcnn.pick_answers",
+    ],
+    "06_roi_pooling": [
+        "roi.round_half_away",
+        "roi.bin_edges",
+        "roi.pool_bins",
+        "roi.MaxOverBins",
+        "roi.sampling_matrix",
+        "roi.roi_align",
+    ],
+    "07_fast_rcnn": [
+        "fast_rcnn.RegionHead",
+        "matching.sample_balanced",
+        "fast_rcnn.sample_regions",
+        "fast_rcnn.head_loss",
+        "fast_rcnn.compress",
+    ],
+    "08_region_proposal_network": [
+        "anchors.AnchorGrid",
+        "rpn.RPNHead",
+        "rpn.rpn_loss",
+        "rpn.pick_proposals",
+    ],
+    "09_faster_rcnn": [
+        "faster_rcnn.FasterRCNN",
+        "faster_rcnn.train_in_four_steps",
+    ],
+    "10_speed_and_accuracy": [
+        "compare.pareto_front",
     ],
 }
 
@@ -209,17 +238,37 @@ def lesson_table():
     return "\n".join(lines)
 
 
+def results_table():
+    """The README's table of detectors, from what lesson 10 measured."""
+    found = json.loads((RESULTS / "10_speed_and_accuracy.json").read_text())
+    names = [key.removeprefix("map50 ") for key in found if key.startswith("map50 ")]
+    phases = ("proposals", "trunk", "regions", "nms")
+    lines = [
+        f"| detector | mAP@0.5 | mAP@[.5:.95] | ms an image | {' | '.join(phases)} |",
+        "|---" * (4 + len(phases)) + "|",
+    ]
+    for name in names:
+        split = [found.get(f"ms {phase} {name}", 0.0) for phase in phases]
+        cells = [f"{found[f'{key} {name}']:.3f}" for key in ("map50", "map")]
+        cells += [f"{ms:.1f}" for ms in (sum(split), *split)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def result_file(path):
     """Where a lesson's measured figures are kept."""
-    return REPOSITORY / "data" / "results" / f"{path.stem}.json"
+    return RESULTS / f"{path.stem}.json"
 
 
 def write_readme():
-    """Put the lesson table into the README, between its two marks."""
+    """Put the tables into the README, each between its two marks."""
     readme = REPOSITORY / "README.md"
-    start, end = "<!-- lessons -->\n", "\n<!-- end of lessons -->"
-    before, rest = readme.read_text().split(start)
-    readme.write_text(before + start + lesson_table() + end + rest.split(end)[1])
+    text = readme.read_text()
+    for name, table in ("lessons", lesson_table()), ("results", results_table()):
+        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+        before, rest = text.split(start)
+        text = before + start + table + end + rest.split(end)[1]
+    readme.write_text(text)
 
 
 def main(arguments):

@@ -3,7 +3,6 @@
 import importlib.util
 from pathlib import Path
 
-import timm
 import torch
 from torch import nn
 
@@ -53,23 +52,39 @@ class SmallResNet(nn.Module):
         return self.layers(2 * images - 1)
 
 
-class ImageNetTrunk(nn.Module):
+class Frozen(nn.Module):
+    """A network that learns nothing: no gradients, batch statistics as they are.
+
+    Its weights stay those of `net`, whatever happens around it. Lesson 09.
+    """
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net.eval()
+
+    def train(self, mode=True):
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images):
+        return self.net(images)
+
+
+class ImageNetTrunk(Frozen):
     """EfficientNet-Lite0 without its classifier, frozen; see `imagenet_trunk`."""
 
     out_channels = (112, 320)
 
     def __init__(self):
-        super().__init__()
-        self.net = timm.create_model(
+        import timm  # here, because it takes 200 MB with torchvision
+
+        net = timm.create_model(
             "tf_efficientnet_lite0", features_only=True, out_indices=(3, 4)
         )
-        self.requires_grad_(False).eval()
-
-    def train(self, mode=True):
-        return super().train(False)  # frozen: batch statistics stay as they are
+        super().__init__(net.requires_grad_(False))
 
     def forward(self, images):
-        return self.net(2 * images - 1)  # its mean and deviation are 0.5
+        return super().forward(2 * images - 1)  # its mean and deviation are 0.5
 
 
 def imagenet_weights(network):
@@ -95,6 +110,8 @@ def imagenet_trunk(pretrained=True):
     H / 32, W / 32). pretrained=False gives the same network with random weights.
     Source: EfficientNet, Tan and Le 2019, in its "lite" form. Lesson 02.
     """
+    import timm
+
     trunk = ImageNetTrunk()
     if pretrained:
         full = imagenet_weights(timm.create_model("tf_efficientnet_lite0"))

@@ -87,8 +87,8 @@ def read_voc_xml(path):
     return objects
 
 
-def read_image(path):
-    """An image file as float32 (3, H, W) in 0..1, turned upright as its EXIF tag says.
+def read_pixels(path):
+    """An image file as uint8 (3, H, W), turned upright as its EXIF tag says.
 
     Grey, palette, CMYK, transparent and 16-bit files become three channels. Raises
     ValueError that names a file which is no image or ends too early. Lesson 00.
@@ -105,7 +105,12 @@ def read_image(path):
         raise ValueError(
             f"{path}: unreadable or cut off image ({error}); copy or export it again"
         ) from None
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def read_image(path):
+    """The same as float32 in 0..1, as all networks of the course take it. Lesson 00."""
+    return read_pixels(path).float() / 255
 
 
 class VOCDataset(torch.utils.data.Dataset):
@@ -196,7 +201,7 @@ class Images:
         return len(self.paths)
 
     def __getitem__(self, i):
-        return (read_image(self.paths[i]) * 255).round().byte()
+        return read_pixels(self.paths[i])
 
 
 def collate(batch):
@@ -242,10 +247,10 @@ def check_targets(targets, num_classes):
 
 def flip(image, target):
     """Mirror image and target left to right; both are new. Lesson 02."""
-    width = image.shape[-1]
-    x1, y1, x2, y2 = target["boxes"].unbind(-1)
-    boxes = torch.stack([width - x2, y1, width - x1, y2], -1)
-    target = {**target, "boxes": boxes}
+    width, target = image.shape[-1], dict(target)
+    for key in target.keys() & {"boxes", "proposals"}:
+        x1, y1, x2, y2 = target[key].unbind(-1)
+        target[key] = torch.stack([width - x2, y1, width - x1, y2], -1)
     if "masks" in target:
         target["masks"] = target["masks"].flip(-1)
     return image.flip(-1), target

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.svm import LinearSVC
 
 
 def mean_length(features, count=2000, seed=0):
@@ -41,6 +40,8 @@ def train_svm(
         raise ValueError(
             f"an SVM needs both: {len(positive)} positives, {len(negative)} negatives"
         )
+    from sklearn.svm import LinearSVC  # here, because it takes 80 MB
+
     random = np.random.default_rng(seed)
     used = random.permutation(negative)[:most]
     counts = []

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_utils.data import flip
+from course_utils.data import Images, flip
 
 
 class SmallImages(torch.utils.data.Dataset):
@@ -34,6 +34,33 @@ class SmallImages(torch.utils.data.Dataset):
     def __getitem__(self, i):
         image, target = self.images[i].float() / 255, self.targets[i]
         return random_change(image, target) if self.augment else (image, target)
+
+
+class Scenes(torch.utils.data.Dataset):
+    """A data set held in memory at full size, for training detectors on whole images.
+
+    dataset: a `VOCDataset`; proposals: a list of (N, 4), joins each target as
+    ``proposals``; augment: mirror and tint at random. Items are (image float32
+    (3, H, W), target) without masks. Lesson 07.
+    """
+
+    def __init__(self, dataset, proposals=None, augment=False):
+        self.images = list(Images(dataset))
+        self.targets = [dataset.target(i) for i in range(len(dataset))]
+        for target, boxes in zip(self.targets, proposals or []):
+            target["proposals"] = boxes
+        self.classes, self.augment = dataset.classes, augment
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        image, target = self.images[i].float() / 255, self.targets[i]
+        if self.augment:
+            image = random_tint(image)
+            if torch.rand(()) < 0.5:
+                image, target = flip(image, target)
+        return image, target
 
 
 class ObjectCrops(torch.utils.data.Dataset):

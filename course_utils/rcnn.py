@@ -9,15 +9,22 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from course_utils.boxes import batched_nms, clip_boxes, decode_boxes, encode_boxes
+from course_utils.data import Images, VOCDataset, find_data
 from course_utils.env import cached_array, in_ci
-from course_utils.linear import margins
-from course_utils.matching import match_boxes
+from course_utils.linear import (
+    margins,
+    mean_length,
+    train_box_regression,
+    train_svms,
+)
+from course_utils.matching import match_boxes, sample_balanced
 from course_utils.metrics import Timer
-from course_utils.pictures import random_tint
-from course_utils.proposals import selective_search
+from course_utils.pictures import random_erase, random_tint
+from course_utils.proposals import dataset_proposals, selective_search
+from course_utils.train import fit
 
 
-def warp_regions(image, boxes, side=48, context=4):
+def warp_regions(image, boxes, side=48, context=6):
     """Cut out boxes and warp each to a square, whatever its shape.
 
     image (3, H, W), boxes (N, 4) -> (N, 3, side, side). The box fills the inner square;
@@ -70,14 +77,24 @@ class RegionBatches:
 
     images: list of (3, H, W) float or uint8; regions: for each (N, 4); labels: for each
     (N,), 0 background, -1 left out. A batch takes `regions_each` regions from each of
-    `images_each` images; every region is mirrored and tinted at random. Walking it
-    gives (crops, {"labels"}), once through the images. Lesson 05.
+    `images_each` images; every region is mirrored and tinted at random; erase: a part
+    is hidden now and then, for a long training. Walking it gives (crops, {"labels"}),
+    once through the images. Lesson 05.
     """
 
-    def __init__(self, images, regions, labels, side, images_each=8, regions_each=12):
+    def __init__(
+        self,
+        images,
+        regions,
+        labels,
+        side,
+        images_each=8,
+        regions_each=12,
+        erase=False,
+    ):
         self.images, self.regions, self.labels = images, regions, labels
         self.side, self.images_each = side, images_each
-        self.regions_each = regions_each
+        self.regions_each, self.erase = regions_each, erase
 
     def __len__(self):
         return len(self.images) // self.images_each
@@ -91,16 +108,12 @@ class RegionBatches:
     def sample(self, i):
         """Regions of image i: up to a quarter positive, the rest background."""
         labels = self.labels[i]
-        positive = (labels > 0).nonzero().flatten()
-        positive = positive[torch.randperm(len(positive))[: self.regions_each // 4]]
-        background = (labels == 0).nonzero().flatten()
-        room = self.regions_each - len(positive)
-        background = background[torch.randperm(len(background))[:room]]
-        chosen = torch.cat([positive, background])
+        chosen = sample_balanced(labels, self.regions_each)
         image = self.images[i]
         image = image.float() / 255 if image.dtype == torch.uint8 else image
         crops = warp_regions(image, self.regions[i][chosen], self.side)
-        crops = torch.stack([random_tint(crop) for crop in crops])
+        crops = [random_tint(crop) for crop in crops]
+        crops = torch.stack([random_erase(c) for c in crops] if self.erase else crops)
         mirror = torch.rand(len(crops)) < 0.5
         crops[mirror] = crops[mirror].flip(3)
         return crops, labels[chosen]
@@ -235,3 +248,55 @@ class RCNN(nn.Module):
                 size = image.shape[1:]
                 answers.append(pick_answers(scores, boxes, size, self.min_score))
         return answers
+
+
+def known_regions(dataset, windows, num_classes):
+    """Regions of each image, true boxes first, and what they are: two lists.
+
+    The best `windows` proposals of selective search join the true boxes that are not
+    difficult; see `region_targets` for the second list. Lesson 05.
+    """
+    targets = [dataset.target(i) for i in range(len(dataset))]
+    regions = [
+        torch.cat([target["boxes"][~target["difficult"]], boxes[:windows]])
+        for target, boxes in zip(targets, dataset_proposals(dataset))
+    ]
+    pairs = zip(regions, targets)
+    return regions, [region_targets(*pair, num_classes) for pair in pairs]
+
+
+def train_rcnn(model, epochs=26, windows=100):
+    """Train an `RCNN` through all its stages on tabletop, for `env.train_or_load`.
+
+    Its trunk should be pretrained. Fine-tuning takes about ten minutes on two cores, so
+    the repository ships the result. Lesson 05.
+    """
+    root, k = find_data("tabletop"), model.svm_bias.shape[0] + 1
+    splits = [VOCDataset(root, split) for split in ("train", "single_train")]
+    images = [list(Images(split)) for split in splits]
+    regions, facts = zip(*[known_regions(split, windows, k) for split in splits])
+    labels = [fact["labels"] for part in facts for fact in part]
+    batches = RegionBatches(sum(images, []), sum(regions, []), labels, model.side,
+                            erase=True)  # fmt: skip
+    fit(model.net, batches, epochs, lr=3e-3, weight_decay=0.05, name="fine-tuning")
+    fit_readers(model, images[0], regions[0], facts[0], splits[0].classes)
+
+
+def fit_readers(model, images, regions, facts, classes):
+    """SVMs and box regression on the features of all regions, set in the `RCNN`.
+
+    Lists over images: (3, H, W), (N, 4), and what `region_targets` says. Lesson 05.
+    """
+    label, iou, deltas, overlap = (
+        torch.cat([fact[key] for fact in facts])
+        for key in ("labels", "iou", "deltas", "overlap")
+    )
+    x = cached_features("readers", model.net, images, regions, model.side)
+    scale = mean_length(x) / 20
+    truth = torch.where(iou > 0.999, label, 0).numpy()
+    svm = train_svms(x, truth, overlap.numpy(), classes, scale=scale)
+    good = ((label > 0) & (iou >= 0.6)).nonzero().flatten()
+    tight = torch.from_numpy(x[good].astype(np.float32)) / scale
+    k = len(classes) + 1
+    boxes = train_box_regression(tight, label[good], deltas[good], k)
+    model.set_readers(scale, svm[:2], boxes)

@@ -5,9 +5,11 @@ that both meet the same machine. A ratio below 1 means that ours is faster.
 
 `python -m tests.bench proposals` prints recall and MABO of selective search against
 OpenCV's on all tabletop test scenes and on 100 photographs, and takes ten minutes.
+`python -m tests.bench faster` trains our Faster R-CNN and torchvision's side by side.
 """
 
 import contextlib
+import copy
 import io
 import statistics
 import sys
@@ -19,12 +21,19 @@ import torch
 import torchvision
 from pycocotools.cocoeval import COCOeval
 from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
+from torch.utils.data import DataLoader
 
+from course_utils import faster_rcnn, roi
+from course_utils.backbone import SmallResNet
 from course_utils.boxes import batched_nms, box_iou, giou, nms, xywh_to_xyxy
-from course_utils.data import VOCDataset, find_data
-from course_utils.metrics import evaluate
+from course_utils.data import VOCDataset, collate, find_data
+from course_utils.env import seed_everything, train_or_load
+from course_utils.localize import Classifier, predict, train_on_crops
+from course_utils.metrics import evaluate, report
+from course_utils.pictures import Scenes
 from course_utils.proposals import proposal_recall, selective_search
 from course_utils.segmentation import felzenszwalb
+from course_utils.train import fit
 from course_utils.widgets.metrics import pretend_detector
 from tests.test_metrics import to_coco
 
@@ -138,6 +147,78 @@ def proposal_table():
             print(f"{kind:15} {passed:5.0f} ms  {text}", flush=True)
 
 
+def bench_roi():
+    """512 regions of a map (1, 128, 18, 24), forward and backward."""
+    corner = torch.rand(512, 2) * torch.tensor([120.0, 80])
+    regions = [torch.cat([corner, corner + 16 + torch.rand(512, 2) * 60], 1)]
+    layout = {"memory_format": torch.channels_last}
+    features = torch.randn(1, 128, 18, 24).to(**layout).requires_grad_()
+    gradient = torch.randn(512, 128, 7, 7)
+
+    def both(layer, **settings):
+        layer(features, regions, 7, 1 / 8, **settings).backward(gradient)
+
+    library = torchvision.ops
+    aligned = {"sampling_ratio": 2, "aligned": True}
+    compare(
+        "roi_align, 512 regions, forward + backward",
+        lambda: both(roi.roi_align),
+        lambda: both(library.roi_align, **aligned),
+        9,
+    )
+    compare(
+        "roi_pool, 512 regions, forward + backward",
+        lambda: both(roi.roi_pool),
+        lambda: both(library.roi_pool),
+        9,
+    )
+
+
+def two_detectors(seed, scenes):
+    """Our Faster R-CNN and torchvision's, with equal trunks, for the same classes."""
+    size, k = tuple(scenes[0][0].shape[1:]), len(scenes.classes) + 1
+    seed_everything(seed)
+    classifier = Classifier(SmallResNet(), 128, k)
+    train_or_load("crops", classifier, train_on_crops)
+    ours = faster_rcnn.new_faster_rcnn(copy.deepcopy(classifier.trunk), k)
+    grid = ours.rpn.grid
+    theirs = faster_rcnn.library_faster_rcnn(classifier.trunk, grid, k, size)
+    return {"ours": ours, "torchvision": theirs}
+
+
+def bench_faster(seeds=3, epochs=2):
+    """Train both detectors alike; write data/results/bench_faster.json."""
+    root = find_data("tabletop")
+    scenes = Scenes(VOCDataset(root, "train"), augment=True)
+    test = Scenes(VOCDataset(root, "test"))
+    figures = {}
+    for seed in range(seeds):
+        for name, model in two_detectors(seed, scenes).items():
+            seed_everything(seed)
+            loader = DataLoader(
+                scenes, 4, shuffle=True, collate_fn=collate, drop_last=True
+            )
+            history = fit(model, loader, epochs, lr=4e-3, weight_decay=0.05)
+            model.eval()
+            start = time.perf_counter()
+            answers = predict(model, test, batch=1)
+            found = {
+                "step_ms": 1000 * history[-1]["seconds"] / len(history),
+                "image_ms": 1000 * (time.perf_counter() - start) / len(test),
+            }
+            found |= evaluate(answers, test.targets, test.classes)
+            for key in "step_ms", "image_ms", "map50", "map":
+                figures.setdefault(f"{name} {key}", []).append(found[key])
+            print(seed, name, {k: found[k] for k in ("step_ms", "map50")}, flush=True)
+    means = {key: statistics.mean(values) for key, values in figures.items()}
+    report("bench_faster", seeds=seeds, epochs=epochs, **means)
+    for key in "step_ms", "image_ms":
+        a, b = means[f"ours {key}"], means[f"torchvision {key}"]
+        print(f"{key:44} {a:8.1f} ms {b:8.1f} ms {a / b:7.2f}x")
+    for key in "map50", "map":
+        print(f"{key:44} {means[f'ours {key}']:.3f}  {means[f'torchvision {key}']:.3f}")
+
+
 def main():
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -168,9 +249,11 @@ def main():
         lambda: giou(a, b),
         lambda: torchvision.ops.generalized_box_iou(a, b),
     )
+    bench_roi()
     bench_proposals()
     bench_scorer()
 
 
 if __name__ == "__main__":
-    proposal_table() if "proposals" in sys.argv else main()
+    jobs = {"proposals": proposal_table, "faster": bench_faster}
+    jobs.get(sys.argv[1] if len(sys.argv) > 1 else "", main)()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from course_utils import authoring, checks
-from course_utils.boxes import box_iou, nms
+from course_utils.boxes import box_iou, decode_boxes, nms
 
 WRONG = [
     ("00.1 box of a mask", lambda m: corners(m, 0), "one too small"),
@@ -97,7 +97,86 @@ WRONG = [
     ("05.3 windows through the network", lambda n, s, w, h: s * s / (w * h),
      "one crop"),
     ("05.3 windows through the network", lambda n, s, w, h: n, "compare pixels"),
+    ("06.1 in cells", lambda b, s: (b / s).round(), "away from zero"),
+    ("06.1 in cells", lambda b, s: b / s, "whole cells"),
+    ("06.1 in cells", lambda b, s: (b * s), "divide by the stride"),
+    ("06.1 in cells", lambda b, s: (b / s + 0.5).floor() + torch.tensor([0, 0, 1, 1]),
+     "included already"),
+    ("06.2 bilinear", lambda g, y, x: mix(g.T, y, x), "swapped"),
+    ("06.2 bilinear", lambda g, y, x: g[round(y), round(x)], "nearest"),
+    ("06.2 bilinear", lambda g, y, x: mix(g, 1 - y, x), "nearer to a cell"),
+    ("06.2 bilinear", lambda g, y, x: mix(g, y, x) if y < 2 else g[3, 3], "no next"),
+    ("06.3 average pooling", lambda f, *e: pool(f, *e, torch.amax), "maximum"),
+    ("06.3 average pooling", lambda f, *e: pool(f, *e, torch.sum), "the sum"),
+    ("06.3 average pooling", lambda f, *e: pool(f, *e, torch.mean, 1), "0/0"),
+    ("07.1 smooth L1", lambda e: e.abs(), "below 1"),
+    ("07.1 smooth L1", lambda e: e**2 / 2, "a line"),
+    ("07.1 smooth L1", lambda e: torch.where(e.abs() < 1, e**2 / 2, e.abs()), "meet"),
+    ("07.1 smooth L1", lambda e: torch.where(e < 1, e.abs() * e / 2, e) - 0.5, "gave"),
+    ("07.2 weights of a compressed layer", lambda i, o, r: r * (i + o), "biases"),
+    ("07.2 weights of a compressed layer", lambda i, o, r: i * o + o, "before"),
+    ("07.2 weights of a compressed layer", lambda i, o, r: i * o * r, "two layers"),
+    ("07.3 own class's box", lambda d, k: d[torch.arange(3), k - 1], "row out"),
+    ("07.3 own class's box", lambda d, k: d[[0, 2], k[[0, 2]] % 2], "subtract 1"),
+    ("07.3 own class's box", lambda d, k: d[:2][[0, 1], [1, 0]], "background row"),
+    ("08.1 number of anchors", lambda h, w, t, s, r: (h // t) * (w // t) * s * r, "up"),
+    ("08.1 number of anchors", lambda h, w, t, s, r: h * w * s * r, "not at pixels"),
+    ("08.1 number of anchors", lambda h, w, t, s, r: -(-h // t) * (w // t) * (s + r),
+     "multiply"),
+    ("08.2 label anchors", lambda i, p, n: label(i, p, n, force=False), "its best, 2"),
+    ("08.2 label anchors", lambda i, p, n: label(i, p, p), "ignored: -1"),
+    ("08.2 label anchors", lambda i, p, n: label(i, p, n, touch=False), "no anchor"),
+    ("08.3 objectness is not a class", lambda k: k[k >= 0], "object or not"),
+    ("08.3 objectness is not a class", lambda k: k > 0, "no background"),
+    ("08.3 objectness is not a class", lambda k: (k != 0).float(), "no object"),
+    ("09.1 stop the gradient", decode_boxes, "still carry"),
+    ("09.1 stop the gradient", lambda d, a: decode_boxes(d.detach_(), a), "lost"),
+    ("09.1 stop the gradient", lambda d, a: d.detach(), "decode_boxes"),
+    ("09.2 all four losses", lambda x: x["class"] + x["box"], "RPN's"),
+    ("09.2 all four losses", lambda x: x["rpn_object"] + x["rpn_box"], "head's"),
+    ("09.2 all four losses", lambda x: sum(x.values()) / 4, "not the mean"),
+    ("09.3 freeze the trunk", lambda t: t.requires_grad_(False), "batch norm"),
+    ("09.3 freeze the trunk", lambda t: t.eval(), "ask for gradients"),
+    ("09.3 freeze the trunk", lambda t: t, "ask for gradients"),
+    ("10.1 speed-up", lambda a, b, p: (a / b, (a + p) / (b + p)), "swapped"),
+    ("10.1 speed-up", lambda a, b, p: (a / b, a / b), "add it to both"),
+    ("10.1 speed-up", lambda a, b, p: ((b + p) / (a + p), b / a), "above 1"),
+    ("10.2 Pareto front", lambda p: [0, 1, 3], "4 stays"),
+    ("10.2 Pareto front", lambda p: [i for i, v in enumerate(p) if v[1] == 0.8],
+     "most accurate"),
+    ("10.2 Pareto front", lambda p: [2, 5], "beaten ones"),
+    ("10.3 a budget", lambda s, b: max(s, key=lambda k: s[k][1]), "over the budget"),
+    ("10.3 a budget", lambda s, b: min(s, key=lambda k: s[k][0]), "use <="),
+    ("10.3 a budget", lambda s, b: "d", "most accurate"),
+    ("10.3 a budget", lambda s, b: "b", "return None"),
 ]  # fmt: skip
+
+
+def mix(grid, y, x):
+    top, left = int(y), int(x)
+    low, right = min(top + 1, len(grid) - 1), min(left + 1, len(grid) - 1)
+    a = grid[top, left] * (1 - x + left) + grid[top, right] * (x - left)
+    b = grid[low, left] * (1 - x + left) + grid[low, right] * (x - left)
+    return a * (1 - y + top) + b * (y - top)
+
+
+def pool(features, top, bottom, left, right, function, least=0):
+    out = torch.zeros(2, 2, 3)
+    for p in range(2):
+        for q in range(3):
+            part = features[:, top[p] : bottom[p], left[q] : right[q]]
+            if part.numel() or least:
+                out[:, p, q] = function(part.flatten(1), dim=1)
+    return out
+
+
+def label(ious, positive, negative, force=True, touch=True):
+    best = ious.max(1).values
+    labels = torch.where(best >= positive, 1, torch.where(best < negative, 0, -1))
+    if force:
+        top = ious.max(0).values
+        labels[((ious == top) & ((top > 0) | (not touch))).any(1)] = 1
+    return labels
 
 
 def places(room, side, step):

@@ -52,7 +52,9 @@ def test_lesson_has_figures_of_its_run(path):
 
 
 def test_readme_shows_the_measured_table():
-    assert authoring.lesson_table() in (authoring.REPOSITORY / "README.md").read_text()
+    readme = (authoring.REPOSITORY / "README.md").read_text()
+    assert authoring.lesson_table() in readme
+    assert authoring.results_table() in readme
 
 
 def test_links_between_lessons_are_in_step():

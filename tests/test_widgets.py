@@ -10,14 +10,22 @@ import pytest
 import torch
 from PIL import Image
 
+from course_utils.anchors import AnchorGrid
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import box_iou, nms
+from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.faster_rcnn import FasterRCNN
 from course_utils.metrics import evaluate
 from course_utils.rcnn import RCNN, RegionNet
+from course_utils.rpn import RPN
 from course_utils.widgets import Explorer, boxes, empty_figure, localize, slider, tasks
+from course_utils.widgets import fast_rcnn as fast_widgets
+from course_utils.widgets import faster_rcnn as faster_widgets
 from course_utils.widgets import metrics as metric_widgets
 from course_utils.widgets import proposals as proposal_widgets
 from course_utils.widgets import rcnn as rcnn_widgets
+from course_utils.widgets import roi as roi_widgets
+from course_utils.widgets import rpn as rpn_widgets
 
 
 def test_overlap_numbers_by_hand():
@@ -127,6 +135,25 @@ def small_rcnn():
     return rcnn_widgets.stage_viewer(model, [image], ("mug", "ball"))
 
 
+def pieces():
+    trunk = SmallResNet((4, 8, 8))
+    return trunk, RegionHead(8, 3, pool_size=7, hidden=8)
+
+
+def two_detectors():
+    image = torch.from_numpy(photos()["shapes"]).permute(2, 0, 1) / 255
+    names = {"one": FastRCNN(*pieces(), min_score=0).eval()}
+    names["two"] = FastRCNN(*pieces(), min_score=0).eval()
+    return fast_widgets.side_by_side(names, [image], ("mug", "ball"))
+
+
+def all_stages():
+    trunk, head = pieces()
+    model = FasterRCNN(trunk, RPN(8, AnchorGrid()), head).eval()
+    image, target = picture()
+    return faster_widgets.every_stage(model, [image] * 2, [target] * 2, ("mug", "ball"))
+
+
 EXPLORERS = [
     (lambda: proposal_widgets.segments(photos()), {"scale": 600, "min_size": 400}),
     (lambda: proposal_widgets.segments(photos()), {"picture": "turned"}),
@@ -151,6 +178,25 @@ EXPLORERS = [
     ),
     (lambda: tasks.five_tasks(Pictures(), [0, 1]), {"task": "semantic segmentation"}),
     (film, {"epoch": 1}),
+    (
+        lambda: roi_widgets.region_over_map(picture()[0], torch.rand(4, 5, 8)),
+        {"x": 20.0},
+    ),
+    (two_detectors, {"best": 1}),
+    (lambda: rpn_widgets.anchors_at_a_cell(picture()[0]), {"size": 24}),
+    (
+        lambda: rpn_widgets.which_are_positive(
+            [picture()[0]] * 2, [picture()[1]] * 2, AnchorGrid()
+        ),
+        {"positive": 0.3},
+    ),
+    (
+        lambda: rpn_widgets.best_proposals(
+            [picture()[0]] * 2, {"a": [picture()[1]["boxes"]] * 2}
+        ),
+        {"windows": 1},
+    ),
+    (all_stages, {"stage": "proposals"}),
     (lambda: localize.loss_weights([(0.1, 0.5, 0.2), (1, 0.9, 0.7)]), {"run": 0}),
 ]
 

@@ -60,4 +60,9 @@ def close(a, b, tolerance=1e-3):
 
 
 # The exercises register themselves when their modules are read.
-from course_utils.checks import lessons_00_02, lessons_03_05  # noqa: E402, F401
+from course_utils.checks import (  # noqa: E402, F401
+    lessons_00_02,
+    lessons_03_05,
+    lessons_06_09,
+    lessons_10_13,
+)

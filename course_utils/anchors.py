@@ -1,0 +1,35 @@
+"""Anchors: boxes of fixed shapes at every cell of a feature map."""
+
+import torch
+
+
+class AnchorGrid:
+    """Boxes of each size and ratio around the center of each cell.
+
+    sizes: square roots of the areas, in pixels; ratios: height / width; stride: pixels
+    in a cell. grid(height, width), in cells, gives (height * width * A, 4) boxes, cell
+    by cell in rows, the A shapes of a cell together. Raises ValueError for a size,
+    ratio or stride that is not positive.
+    Source: Faster R-CNN, Ren et al. 2015, section 3.1.1. Lesson 08.
+    """
+
+    def __init__(self, sizes=(16, 32, 64), ratios=(0.5, 1.0, 2.0), stride=8):
+        for name, given in ("sizes", sizes), ("ratios", ratios), ("stride", [stride]):
+            if len(given) == 0 or min(given) <= 0:
+                raise ValueError(f"{name} = {given}: give numbers above 0")
+        self.sizes, self.ratios, self.stride = tuple(sizes), tuple(ratios), stride
+        size, ratio = torch.cartesian_prod(
+            torch.tensor(sizes, dtype=torch.float32), torch.tensor(ratios)
+        ).unbind(1)
+        width, height = size / ratio.sqrt(), size * ratio.sqrt()
+        self.shapes = torch.stack([-width, -height, width, height], 1) / 2  # (A, 4)
+
+    def __len__(self):
+        return len(self.shapes)
+
+    def __call__(self, height, width):
+        y = (torch.arange(height) + 0.5) * self.stride
+        x = (torch.arange(width) + 0.5) * self.stride
+        y, x = torch.meshgrid(y, x, indexing="ij")  # (H, W)
+        centers = torch.stack([x, y, x, y], 2)  # (H, W, 4)
+        return (centers[:, :, None] + self.shapes).flatten(0, 2)

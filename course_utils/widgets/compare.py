@@ -1,0 +1,76 @@
+"""Lesson 10: all detectors on one picture, their times, and accuracy against time."""
+
+import ipywidgets
+
+from course_utils import plot
+from course_utils.compare import answers_from, pareto_front
+from course_utils.widgets import Explorer, empty_figure, slider
+from course_utils.widgets.fast_rcnn import time_bars
+
+
+def steps(name, options, value):
+    """A slider that stops at `options` only."""
+    return ipywidgets.SelectionSlider(
+        options=options,
+        value=value,
+        description=name,
+        layout={"width": "480px"},
+        style={"description_width": "150px"},
+    )
+
+
+def draw_pareto(points, ax):
+    """mAP against milliseconds of {name: (ms, map50)}; the front joined by a line."""
+    front = sorted(points[name] for name in pareto_front(points))
+    ax.plot(*zip(*front), color="#999999", linewidth=1, zorder=1)
+    for color, (name, (ms, score)) in zip(plot.COLORS, points.items()):
+        ax.scatter(
+            ms, score, s=60, color=color, edgecolor="black", zorder=2, label=name
+        )
+    ax.legend(fontsize=8, frameon=False, ncols=2, loc="lower right")
+    ax.set_xlabel("milliseconds an image, proposals included", fontsize=9)
+    ax.set_title("mAP@0.5", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def speed_and_accuracy(models, scenes, table, numbers, times):
+    """Explorer: pictures, times and the Pareto plot at chosen settings.
+
+    models {name: detector}; table, numbers: of `compare.settings_table`; times: of
+    `compare.phase_times`.
+    """
+    windows = sorted({count for _, count, _ in table})
+    ious = sorted({iou for _, _, iou in table})
+
+    def draw(picture, count, nms_iou, score):
+        image = scenes[picture][0]
+        figure, axes = empty_figure(250 * len(models), 480, len(models))
+        for n, (ax, (name, model)) in enumerate(zip(axes, models.items())):
+            some = numbers[name][picture]
+            answer = answers_from(some, model, image.shape[1:], count, nms_iou)
+            # R-CNN's margins: 0 is its middle, as 1/2 is that of a probability.
+            limit = 2 * score - 1 if model.min_score < 0 else score
+            kept = {k: v[answer["scores"] >= limit] for k, v in answer.items()}
+            ax.set_position((n / len(models) + 0.005, 0.52, 0.99 / len(models), 0.4))
+            plot.draw_target(kept, scenes.classes, plot.show_image(image, ax))
+            ax.set_title(f"{name}: {len(kept['boxes'])} boxes", fontsize=10)
+        now = {name: times[name, count] for name in models}
+        time_bars(now, figure.add_axes((0.13, 0.1, 0.33, 0.28)))
+        points = {
+            name: (sum(now[name].values()), table[name, count, nms_iou])
+            for name in models
+        }
+        ax = draw_pareto(points, figure.add_axes((0.56, 0.1, 0.4, 0.33)))
+        values = [ms for ms, _ in points.values()]
+        ax.set(xlim=(0, 1.1 * max(values)), ylim=(min(table.values()) - 0.15, 1))
+        return figure
+
+    return Explorer(
+        draw,
+        picture=slider("picture", 0, len(scenes) - 1, 0),
+        count=steps("proposals", windows, windows[-2]),
+        nms_iou=steps("NMS at IoU", ious, ious[0]),
+        score=slider("least score", 0.05, 0.95, 0.5, 0.05),
+    )

@@ -1,0 +1,75 @@
+"""Lesson 07: R-CNN and Fast R-CNN on the same picture."""
+
+import matplotlib.pyplot as plt
+
+from course_utils import plot
+from course_utils.metrics import Timer
+from course_utils.proposals import selective_search
+from course_utils.widgets import Explorer, empty_figure, slider
+
+PHASES = ("proposals", "trunk", "regions", "nms")
+PHASE_COLORS = ("#BBBBBB", "#0072B2", "#E69F00", "#009E73")
+
+
+def timed_answer(model, image, windows):
+    """One detector's answer to one image, and {phase: milliseconds} of the call."""
+    model.windows, model.timer = windows, Timer()
+    answer = model([image])[0]
+    return answer, {k: 1000 * v for k, v in model.timer.seconds.items()}
+
+
+def time_bars(times, ax=None, columns=4):
+    """Stacked bars of {name: {phase: milliseconds}}; returns the axes.
+
+    columns: of the legend.
+    """
+    ax = ax or plt.subplots(figsize=(6.5, 2.2), layout="constrained")[1]
+    for row, split in enumerate(times.values()):
+        left = 0.0
+        for phase, color in zip(PHASES, PHASE_COLORS):
+            value = split.get(phase, 0.0)
+            text = phase if row == 0 or phase == "trunk" else None
+            ax.barh(row, value, left=left, color=color, label=text)
+            left += value
+        ax.text(left, row, f" {left:.0f} ms", va="center", fontsize=9)
+    ax.set_yticks(range(len(times)), times, fontsize=9)
+    ax.invert_yaxis()
+    ax.margins(x=0.25)
+    ax.set_xlabel("milliseconds an image", fontsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels())))
+    ax.legend(handles.values(), handles, fontsize=8, ncols=columns, frameon=False,
+              loc="lower center", bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    return ax
+
+
+def side_by_side(models, images, classes):
+    """Explorer: the answers and times of {name: detector} on the same picture."""
+    made = {}
+
+    def draw(picture, windows, best):
+        for name, model in models.items():
+            if (name, picture, windows) not in made:
+                selective_search(images[picture], 10)  # warm up, so that times compare
+                made[name, picture, windows] = timed_answer(
+                    model, images[picture], windows
+                )
+        figure, axes = empty_figure(900, 330, len(models) + 1, [1] * len(models) + [1])
+        times = {}
+        for ax, name in zip(axes, models):
+            answer, times[name] = made[name, picture, windows]
+            # The best few, because margins and probabilities have no common scale.
+            order = answer["scores"].argsort(descending=True, stable=True)[:best]
+            kept = {k: v[order] for k, v in answer.items()}
+            plot.draw_target(kept, classes, plot.show_image(images[picture], ax))
+            ax.set_title(name, fontsize=11)
+        axes[-1].set_position((0.76, 0.24, 0.22, 0.46))
+        time_bars(times, axes[-1], columns=2)
+        return figure
+
+    return Explorer(
+        draw,
+        picture=slider("picture", 0, len(images) - 1, 0),
+        windows=slider("windows", 20, 200, 200, 20),
+        best=slider("best boxes", 1, 20, 5),
+    )

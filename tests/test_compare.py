@@ -1,0 +1,85 @@
+"""The comparison: its numbers are the detectors' own."""
+
+import pytest
+import torch
+
+from course_utils import compare
+from course_utils.anchors import AnchorGrid
+from course_utils.backbone import SmallResNet
+from course_utils.compare import pareto_front
+from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.faster_rcnn import FasterRCNN
+from course_utils.rcnn import RCNN, RegionNet
+from course_utils.rpn import RPN
+
+
+class Few:
+    """Two random scenes with one object each."""
+
+    classes = ("a", "b")
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.images = [torch.rand(3, 40, 56) for _ in range(2)]
+        box, no = torch.tensor([[4.0, 4, 20, 20]]), torch.tensor([False])
+        one = torch.tensor([1])
+        self.targets = [{"boxes": box, "labels": one, "difficult": no}] * 2
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        return self.images[i], self.targets[i]
+
+
+@pytest.fixture(scope="module")
+def models():
+    torch.manual_seed(0)
+    trunk = SmallResNet((8, 8, 8))
+    slow = RCNN(RegionNet(trunk, 3), 3, side=24)
+    slow.set_readers(
+        1.0,
+        (torch.randn(slow.net.size, 2), torch.zeros(2)),
+        (0.01 * torch.randn(2, slow.net.size, 4), torch.zeros(2, 4)),
+    )
+    head = RegionHead(8, 3, pool_size=3, hidden=16)
+    faster = FasterRCNN(trunk, RPN(8, AnchorGrid()), head)
+    return {"slow": slow, "fast": FastRCNN(trunk, head), "faster": faster}
+
+
+def test_answers_from_kept_numbers_are_the_detectors_own(models):
+    image = Few().images[0]
+    for name, model in models.items():
+        own = compare.set_windows(model.eval(), 20)([image])[0]
+        numbers = compare.region_numbers(model, image, 30)
+        again = compare.answers_from(numbers, model, (40, 56), 20, 0.3)
+        assert len(own["scores"]), name
+        for key in own:
+            torch.testing.assert_close(again[key], own[key])
+
+
+def test_run_all_counts_every_phase(models):
+    found = compare.run_all(models["faster"], Few(), 20)
+    assert set(found["ms"]) == {"trunk", "proposals", "regions", "nms"}
+    assert 0 <= found["map50"] <= 1 and all(ms > 0 for ms in found["ms"].values())
+
+
+def test_tables_hold_every_setting(models):
+    table, numbers = compare.settings_table(models, Few(), (5, 20), (0.3, 0.7))
+    times = compare.phase_times(models, Few(), (5, 20))
+    assert set(table) == {
+        (m, n, i) for m in models for n in (5, 20) for i in (0.3, 0.7)
+    }
+    assert set(times) == {(m, n) for m in models for n in (5, 20)}
+    assert [len(part) for part in numbers.values()] == [2, 2, 2]
+
+
+def test_pareto_front_by_hand():
+    points = {"a": (10, 0.5), "b": (20, 0.8), "c": (30, 0.7), "d": (20, 0.8)}
+    assert pareto_front(points) == ["a", "b", "d"]
+    assert pareto_front({"only": (1, 0.0)}) == ["only"]
+    assert pareto_front({}) == []
+
+
+def test_megabytes_counts_all_numbers():
+    assert compare.model_megabytes(torch.nn.Linear(10, 5)) == 55 * 4 / 1e6
