@@ -45,9 +45,9 @@ def test_warp_puts_the_box_into_the_inner_square(context):
 def test_warp_beyond_the_border_is_the_mean_colour():
     image = torch.zeros(3, 20, 20)
     image[:, :, 10:] = 1
-    crop = rcnn.warp_regions(image, torch.tensor([[-40.0, -40, -20, -20]]), 16)
+    crop = rcnn.warp_regions(image, torch.tensor([[-40.0, -40, -20, -20]]), 12, 4)
     assert torch.allclose(crop, torch.full_like(crop, 0.5))
-    assert rcnn.warp_regions(image, torch.zeros(0, 4), 12).shape == (0, 3, 12, 12)
+    assert rcnn.warp_regions(image, torch.zeros(0, 4), 12, 4).shape == (0, 3, 12, 12)
     with pytest.raises(ValueError, match="side 8 leaves no room"):
         rcnn.warp_regions(image, torch.zeros(0, 4), 8, 4)
 
