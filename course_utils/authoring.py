@@ -255,13 +255,21 @@ def results_table():
     return "\n".join(lines)
 
 
+def results_picture():
+    """The README's picture, PNG bytes: lesson 10's explorer as it was saved."""
+    for cell in nbformat.read(NOTEBOOKS / "10_speed_and_accuracy.ipynb", 4).cells:
+        if "widgets.speed_and_accuracy(" in cell.source:
+            return base64.b64decode(cell.outputs[-1].data["image/png"])
+    raise ValueError("lesson 10 has no cell with widgets.speed_and_accuracy")
+
+
 def result_file(path):
     """Where a lesson's measured figures are kept."""
     return RESULTS / f"{path.stem}.json"
 
 
 def write_readme():
-    """Put the tables into the README, each between its two marks."""
+    """Put the tables into the README, each between its two marks, and its picture."""
     readme = REPOSITORY / "README.md"
     text = readme.read_text()
     for name, table in ("lessons", lesson_table()), ("results", results_table()):
@@ -269,6 +277,7 @@ def write_readme():
         before, rest = text.split(start)
         text = before + start + table + end + rest.split(end)[1]
     readme.write_text(text)
+    (RESULTS / "detectors.png").write_bytes(results_picture())
 
 
 def main(arguments):

@@ -55,6 +55,9 @@ def test_readme_shows_the_measured_table():
     readme = (authoring.REPOSITORY / "README.md").read_text()
     assert authoring.lesson_table() in readme
     assert authoring.results_table() in readme
+    picture = authoring.RESULTS / "detectors.png"
+    assert picture.read_bytes() == authoring.results_picture()
+    assert str(picture.relative_to(authoring.REPOSITORY)) in readme
 
 
 def test_links_between_lessons_are_in_step():
