@@ -5,11 +5,13 @@ that both meet the same machine. A ratio below 1 means that ours is faster.
 
 `python -m tests.bench proposals` prints recall and MABO of selective search against
 OpenCV's on all tabletop test scenes and on 100 photographs, and takes ten minutes.
-`python -m tests.bench faster` trains our Faster R-CNN and torchvision's side by side.
+`python -m tests.bench faster` trains our Faster R-CNN and torchvision's side by side;
+`python -m tests.bench sliders` measures how soon the explorers answer.
 """
 
 import contextlib
 import copy
+import importlib
 import io
 import statistics
 import sys
@@ -23,7 +25,8 @@ from pycocotools.cocoeval import COCOeval
 from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 from torch.utils.data import DataLoader
 
-from course_utils import faster_rcnn, roi
+from course_utils import compare as compare_detectors
+from course_utils import faster_rcnn, roi, widgets
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import batched_nms, box_iou, giou, nms, xywh_to_xyxy
 from course_utils.data import VOCDataset, collate, find_data
@@ -219,6 +222,62 @@ def bench_faster(seeds=3, epochs=2):
         print(f"{key:44} {means[f'ours {key}']:.3f}  {means[f'torchvision {key}']:.3f}")
 
 
+def explorers():
+    """{name: explorer} as the lessons show them, on tabletop with shipped weights."""
+    for name in ("tasks", "boxes", "proposals", "roi", "rpn", "faster_rcnn", "compare"):
+        importlib.import_module(f"course_utils.widgets.{name}")
+    test = Scenes(VOCDataset(find_data("tabletop"), "test", first=8))
+    pictures = [test[i][0] for i in range(len(test))]
+    model = faster_rcnn.new_faster_rcnn(SmallResNet(), 9)
+    train_or_load("faster_rcnn", model, faster_rcnn.train_faster_rcnn)
+    model.eval()
+    with torch.no_grad():
+        features = model.trunk(pictures[5][None])[0]
+    answers = pretend_detector(test.targets, 9, (180, 240))
+    models, counts = {"Faster R-CNN": model}, (10, 50, 100)
+    table, numbers = compare_detectors.settings_table(models, test, counts, (0.3, 0.5))
+    times = compare_detectors.phase_times(models, test, counts)
+    targets = test.targets
+    return {
+        "00 five tasks": widgets.tasks.five_tasks(
+            VOCDataset(find_data("tabletop"), "test", first=8), list(range(8))
+        ),
+        "01 two boxes": widgets.boxes.two_boxes(),
+        "03 segments": widgets.proposals.segments({"coffee": skimage.data.coffee()}),
+        "04 walk the curve": widgets.metrics.walk_the_curve(
+            [test[i] for i in range(8)], answers, targets, test.classes
+        ),
+        "06 region over map": widgets.roi.region_over_map(pictures[5], features),
+        "08 anchors at a cell": widgets.rpn.anchors_at_a_cell(pictures[0]),
+        "08 which are positive": widgets.rpn.which_are_positive(
+            pictures, targets, model.rpn.grid
+        ),
+        "09 every stage": widgets.faster_rcnn.every_stage(
+            model, pictures, targets, test.classes
+        ),
+        "10 speed and accuracy": widgets.compare.speed_and_accuracy(
+            models, test, table, numbers, times
+        ),
+    }
+
+
+def move_seconds(explorer, name, value):
+    return seconds(lambda: explorer.set(**{name: value}))
+
+
+def bench_sliders(moves=20):
+    """Milliseconds from a moved slider to its new picture: 95th percentile."""
+    for name, explorer in explorers().items():
+        for key, control in explorer.controls.items():
+            if not hasattr(control, "step"):
+                continue
+            values = torch.linspace(control.min, control.max, moves).tolist()
+            kind = type(control.value)
+            passed = [move_seconds(explorer, key, kind(v)) for v in values]
+            late = 1000 * statistics.quantiles(passed, n=20)[-1]
+            print(f"{name:24} {key:12} {late:7.0f} ms", flush=True)
+
+
 def main():
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -255,5 +314,9 @@ def main():
 
 
 if __name__ == "__main__":
-    jobs = {"proposals": proposal_table, "faster": bench_faster}
+    jobs = {
+        "proposals": proposal_table,
+        "faster": bench_faster,
+        "sliders": bench_sliders,
+    }
     jobs.get(sys.argv[1] if len(sys.argv) > 1 else "", main)()

@@ -76,6 +76,7 @@ def test_tables_hold_every_setting(models):
 
 def test_pareto_front_by_hand():
     points = {"a": (10, 0.5), "b": (20, 0.8), "c": (30, 0.7), "d": (20, 0.8)}
+    points |= {"as fast, worse": (20, 0.7), "as good, slower": (25, 0.8)}
     assert pareto_front(points) == ["a", "b", "d"]
     assert pareto_front({"only": (1, 0.0)}) == ["only"]
     assert pareto_front({}) == []

@@ -207,6 +207,14 @@ def test_flip_twice_is_the_original(item):
     assert torch.equal(target["boxes"], before)
 
 
+def test_flip_mirrors_the_proposals_with_the_boxes(item):
+    image, target = item
+    proposals = torch.tensor([[0.0, 0, 10, 20]])
+    mirrored = flip(image, target | {"proposals": proposals})[1]["proposals"]
+    assert mirrored.tolist() == [[502, 0, 512, 20]]
+    assert proposals.tolist() == [[0, 0, 10, 20]]
+
+
 def test_crop_moves_clips_and_drops(item):
     image, target = item
     part, inside = crop(image, target, (250, 270, 300, 300))

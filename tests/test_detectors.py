@@ -22,7 +22,7 @@ from course_utils.fast_rcnn import (
 from course_utils.faster_rcnn import FasterRCNN, train_in_four_steps
 from course_utils.matching import label_boxes, match_boxes, sample_balanced
 from course_utils.roi import roi_align
-from course_utils.rpn import RPN, pick_proposals, rpn_loss
+from course_utils.rpn import RPN, RPNHead, pick_proposals, rpn_loss
 from course_utils.train import NonFiniteLoss, fit
 
 ANCHORS = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 90, 90]])
@@ -273,6 +273,16 @@ def test_images_are_filled_up_to_whole_cells():
     batch, sizes = stack_images([torch.zeros(3, 10, 20), torch.ones(3, 16, 8)], 8)
     assert batch.shape == (2, 3, 16, 24) and sizes == [(10, 20), (16, 8)]
     assert batch[1, :, :, :8].min() == 1 and batch[1, :, :, 8:].unique() == 0.5
+
+
+def test_the_heads_numbers_stand_in_the_order_of_the_anchors():
+    head = RPNHead(8, anchors=3)
+    for layer in head.objectness, head.deltas:
+        torch.nn.init.zeros_(layer.weight)
+        layer.bias.data = torch.arange(len(layer.bias)).float()
+    objectness, deltas = head(torch.rand(2, 8, 4, 5))
+    assert objectness[1].tolist() == [0, 1, 2] * 20  # cell by cell, as in AnchorGrid
+    assert deltas[1, 1].tolist() == [4, 5, 6, 7] and deltas.shape == (2, 60, 4)
 
 
 def test_proposals_carry_no_gradient():
