@@ -103,6 +103,7 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "CI": "true",
+        "OMP_NUM_THREADS": "1",  # torch's threads would wait for the browser's
     }
     log = open(home / "lab.log", "w")  # noqa: SIM115
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
