@@ -202,7 +202,7 @@ def compress(layer, rank):
 def train_fast_rcnn(model, epochs=12):
     """Train a `FastRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About eight minutes on two cores, so the repository
+    Its trunk should be pretrained. About seven minutes on two cores, so the repository
     ships the result. Lesson 07.
     """
     train = VOCDataset(find_data("tabletop"), "train")

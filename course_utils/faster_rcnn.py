@@ -137,7 +137,7 @@ def library_faster_rcnn(trunk, grid, num_classes, size, hidden=256, **settings):
 def train_faster_rcnn(model, epochs=12):
     """Train a `FasterRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About eight minutes on two cores, so the repository
+    Its trunk should be pretrained. About eleven minutes on two cores, so the repository
     ships the result. Lesson 09.
     """
     scenes = Scenes(VOCDataset(find_data("tabletop"), "train"), augment=True)

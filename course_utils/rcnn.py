@@ -276,8 +276,8 @@ def train_rcnn(model, epochs=26, windows=100):
     images = [list(Images(split)) for split in splits]
     regions, facts = zip(*[known_regions(split, windows, k) for split in splits])
     labels = [fact["labels"] for part in facts for fact in part]
-    batches = RegionBatches(sum(images, []), sum(regions, []), labels, model.side,
-                            erase=True)  # fmt: skip
+    every_image, every_region = sum(images, []), sum(regions, [])
+    batches = RegionBatches(every_image, every_region, labels, model.side, erase=True)
     fit(model.net, batches, epochs, lr=3e-3, weight_decay=0.05, name="fine-tuning")
     fit_readers(model, images[0], regions[0], facts[0], splits[0].classes)
 
