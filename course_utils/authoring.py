@@ -100,6 +100,18 @@ TAUGHT = {
     "10_speed_and_accuracy": [
         "compare.pareto_front",
     ],
+    "11_single_shot": [
+        "single_shot.ShotHead",
+        "single_shot.hard_negative_loss",
+        "single_shot.focal_loss",
+        "single_shot.shot_loss",
+    ],
+    "12_real_photos": [
+        "photos.Neck",
+        "photos.PhotoHead",
+        "metrics.sort_mistakes",
+    ],
+    "13_your_own_images": [],
 }
 
 
@@ -255,6 +267,24 @@ def results_table():
     return "\n".join(lines)
 
 
+def photos_table():
+    """The README's table of photographs, from what data/measure_photos.py measured."""
+    found = json.loads((RESULTS / "photos.json").read_text())
+    rows = {
+        "R-CNN, 200 windows": "rcnn",
+        "Fast R-CNN, 200 windows": "fast",
+        "Faster R-CNN, 150 proposals": "faster",
+        "the same, 600 photographs": "600 photographs",
+        "the same, 200 photographs": "200 photographs",
+        "the same, random trunk": "random",
+    }
+    lines = ["| detector | mAP@0.5 | training |", "|---|---|---|"]
+    for name, key in rows.items():
+        score, seconds = found[f"{key} map50 11-point"], found[f"{key} seconds"]
+        lines.append(f"| {name} | {score:.3f} | {seconds:.0f} s |")
+    return "\n".join(lines)
+
+
 def results_picture():
     """The README's picture, PNG bytes: lesson 10's explorer as it was saved."""
     for cell in nbformat.read(NOTEBOOKS / "10_speed_and_accuracy.ipynb", 4).cells:
@@ -272,7 +302,12 @@ def write_readme():
     """Put the tables into the README, each between its two marks, and its picture."""
     readme = REPOSITORY / "README.md"
     text = readme.read_text()
-    for name, table in ("lessons", lesson_table()), ("results", results_table()):
+    tables = {
+        "lessons": lesson_table(),
+        "results": results_table(),
+        "photos": photos_table(),
+    }
+    for name, table in tables.items():
         start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         before, rest = text.split(start)
         text = before + start + table + end + rest.split(end)[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def conv_bn(c_in, c_out, size=3, stride=1):
@@ -70,6 +71,20 @@ class Frozen(nn.Module):
         return self.net(images)
 
 
+def fold_norms(net):
+    """Work each frozen batch norm of timm's `net` into the convolution before it.
+
+    The same outputs, in two thirds of the time on a CPU. Lesson 12.
+    """
+    for name, module in list(net.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            place, conv = name, module
+        elif isinstance(module, nn.BatchNorm2d):
+            net.set_submodule(place, fuse_conv_bn_eval(conv, module))
+            net.set_submodule(name, getattr(module, "act", nn.Identity()))
+    return net
+
+
 class ImageNetTrunk(Frozen):
     """EfficientNet-Lite0 without its classifier, frozen; see `imagenet_trunk`."""
 
@@ -84,6 +99,7 @@ class ImageNetTrunk(Frozen):
         super().__init__(net.requires_grad_(False))
 
     def forward(self, images):
+        images = images.contiguous(memory_format=torch.channels_last)
         return super().forward(2 * images - 1)  # its mean and deviation are 0.5
 
 
@@ -116,4 +132,5 @@ def imagenet_trunk(pretrained=True):
     if pretrained:
         full = imagenet_weights(timm.create_model("tf_efficientnet_lite0"))
         trunk.net.load_state_dict({k: full[k] for k in trunk.net.state_dict()})
-    return trunk
+    fold_norms(trunk.net)
+    return trunk.to(memory_format=torch.channels_last)  # as fast again on a CPU

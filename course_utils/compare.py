@@ -9,12 +9,18 @@ from course_utils.faster_rcnn import FasterRCNN
 from course_utils.metrics import Timer, evaluate
 from course_utils.proposals import selective_search
 from course_utils.rcnn import RCNN, pick_answers, region_features
+from course_utils.single_shot import SingleShot
 
 
 def set_windows(model, count):
-    """Let a detector look at `count` proposals of an image. Lesson 10."""
+    """Let a detector look at `count` proposals of an image. Lesson 10.
+
+    A `SingleShot` has none; it lets its best `count` anchors into NMS.
+    """
     if isinstance(model, FasterRCNN):
         model.rpn.test_after = count
+    elif isinstance(model, SingleShot):
+        model.before = count
     else:
         model.windows = count
     return model
@@ -48,7 +54,12 @@ def region_numbers(model, image, windows):
         return model.read(
             region_features(model.net, image, regions, model.side), regions
         )
-    features = model.trunk(stack_images([image], model.stride)[0])
+    if isinstance(model, SingleShot):
+        logits, deltas, anchors = model.numbers(
+            model.maps(stack_images([image], 16)[0])
+        )
+        return model.best_boxes(logits[0], deltas[0], anchors)
+    features = model.trunk(model.prepare([image])[0])
     if isinstance(model, FasterRCNN):
         size = tuple(image.shape[1:])
         regions = model.rpn.proposals(*model.rpn(features), [size])[0][0]

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from course_utils.boxes import check_boxes, clip_boxes
+from course_utils.download import SOURCES, DownloadError, fetch_data, is_data_set
 from course_utils.env import REPOSITORY, cache_dir
 
 # name in find_data -> folder names to look for, and what to do without it
@@ -32,9 +33,10 @@ DATA_SETS = {
 def find_data(name):
     """The folder of a data set: ``"tabletop"``, ``"voc2007"`` or ``"bccd"``.
 
-    Looks in $COURSE_DATA, then data/ of the repository, then the user's cache. Raises
-    ValueError for an unknown name and FileNotFoundError, with where to put it, if it is
-    in none of them. Lesson 00.
+    Looks in $COURSE_DATA, then data/ of the repository, then the user's cache, and else
+    downloads it into that cache, see `download.fetch_data`. Raises ValueError for an
+    unknown name and FileNotFoundError, in one line, with where to put it and what goes
+    on without it. Lesson 00.
     """
     if name not in DATA_SETS:
         raise ValueError(f"no data set {name!r}; there are {', '.join(DATA_SETS)}")
@@ -44,10 +46,15 @@ def find_data(name):
         rooms.insert(0, Path(os.environ["COURSE_DATA"]))
     for room in rooms:
         for folder in folders:
-            if (room / folder / "ImageSets" / "Main").is_dir():
+            if is_data_set(room / folder):
                 return room / folder
-    looked = ", ".join(str(room) for room in rooms)
-    raise FileNotFoundError(f"data set {name} is in none of {looked}: {mend}")
+    missing = f"data set {name} is in none of {', '.join(map(str, rooms))}"
+    if name in SOURCES:
+        try:
+            return fetch_data(name, rooms[-1])
+        except DownloadError as error:
+            missing += f" and can not be downloaded ({error})"
+    raise FileNotFoundError(f"{missing}: {mend}")
 
 
 def read_voc_xml(path):
@@ -116,7 +123,8 @@ def read_image(path):
 class VOCDataset(torch.utils.data.Dataset):
     """One split of a data set in VOC layout.
 
-    root: its folder, see `find_data`. split: a name in ImageSets/Main, as ``"train"``.
+    root: its folder, see `find_data`. split: a name in ImageSets/Main, as ``"train"``;
+    ids: the images' names, in place of those in that file.
     classes: the class names, label 1 first; by default those in root/classes.txt, else
     all names that occur in Annotations/, sorted. first: take only the first n images.
 
@@ -128,13 +136,13 @@ class VOCDataset(torch.utils.data.Dataset):
     training; raises ValueError that names it. Lesson 00.
     """
 
-    def __init__(self, root, split, classes=None, first=None):
+    def __init__(self, root, split, classes=None, first=None, ids=None):
         self.root, self.split = Path(root), split
         lists = self.root / "ImageSets" / "Main"
         if not (lists / f"{split}.txt").is_file():
             there = ", ".join(sorted(p.stem for p in lists.glob("*.txt"))) or "none"
             raise FileNotFoundError(f"{lists}: no split {split!r}; there are: {there}")
-        lines = (lists / f"{split}.txt").read_text().splitlines()
+        lines = ids or (lists / f"{split}.txt").read_text().splitlines()
         self.ids = [line.split()[0] for line in lines if line.strip()][:first]
         self.classes = tuple(classes or self._find_classes())
         self.objects = [read_voc_xml(self.path("Annotations", i)) for i in self.ids]
@@ -155,7 +163,8 @@ class VOCDataset(torch.utils.data.Dataset):
     def _find_classes(self):
         listed = self.root / "classes.txt"
         if listed.is_file():
-            return listed.read_text().split()
+            lines = listed.read_text(encoding="utf-8").splitlines()
+            return [line.strip() for line in lines if line.strip()]
         files = (self.root / "Annotations").glob("*.xml")
         return sorted({o["name"] for path in files for o in read_voc_xml(path)})
 

@@ -1,5 +1,6 @@
 """The learner's machine: versions, seeds, memory, cache, and weights made once."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -12,9 +13,12 @@ import psutil
 import torch
 from packaging.requirements import Requirement
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+
+from course_utils.files import cannot_write, load_array, new_array_file, unfinished
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+IN_MEMORY = 256_000_000  # bytes of an array that may stay there without a cache
 
 
 def in_ci():
@@ -82,7 +86,7 @@ def find_problems(installed=None, lab=None, python=None):
         if not line.strip() or line.startswith("#"):
             continue
         need = Requirement(line)
-        found = installed.get(need.name.lower())
+        found = installed.get(need.name.lower().replace("_", "-"))
         if found is None or not need.specifier.contains(found, prereleases=True):
             state = f"is {found}" if found else "is not installed"
             mend = f'{pip} install "{need}"'
@@ -153,13 +157,13 @@ def check_environment():
         print("All is well: you can start.")
 
 
-def save_weights(state, path, half=False):
+def save_weights(state, path, half=False, about=None):
     """Write a state dict as safetensors, under a temporary name renamed when whole.
 
-    half: store floats as float16, as the shipped weights are. Lesson 02.
+    half: store floats as float16, as the shipped weights are; about: {name: text} kept
+    with them. Raises OSError if the disk is full or read-only. Lesson 02.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         k: (v.half() if half and v.is_floating_point() else v)
         .detach()
@@ -167,19 +171,22 @@ def save_weights(state, path, half=False):
         .contiguous()
         for k, v in state.items()
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(state, temporary)
-    os.replace(temporary, path)
+    temporary = unfinished(path)
+    try:
+        temporary.write_bytes(save(state, about))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_weights(model, path):
-    """Load safetensors weights into `model`; False if the file is absent or broken.
+    """Load safetensors weights into `model`; False if there is no readable file.
 
     A file for another network counts as broken: it is left alone and not used.
     """
     try:
         state = load_file(path)
-    except (FileNotFoundError, SafetensorError):
+    except (OSError, SafetensorError):
         return False
     own = model.state_dict()
     if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in own.items()}:
@@ -192,32 +199,38 @@ def cached_array(name, shape, dtype, fill):
     """A large array kept in the cache, read-only and mapped into memory.
 
     name: file name that tells its contents apart, such as one with a hash. fill: a
-    function that writes all of an empty array of this shape, called only if the cache
+    function that writes all of a zero array of this shape, called only if the cache
     has no whole file. It works on a temporary file that is renamed when full, so a
     kernel killed in the middle leaves nothing that is used; what such a one left is
-    removed. Lesson 05.
+    removed. If the cache can not be written, an array of up to 256 MB stays in memory,
+    which is said in a line; for a larger one OSError is raised, with the mend.
+    Lesson 05.
     """
     path = cache_dir() / "arrays" / f"{name}.npy"
+    array = load_array(path, shape, dtype)
+    if array is not None:
+        return array
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.shape == tuple(shape) and array.dtype == dtype:
-            return array
-    except (FileNotFoundError, ValueError, EOFError):  # not there, or cut off
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{name}.npy.*"):
-        if not psutil.pid_exists(int(left.suffix[1:])):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = unfinished(path)
+        array = new_array_file(temporary, shape, dtype)
+    except OSError as error:
+        trouble = f"{name}: {cannot_write(path.parent, error)}"
+        array = np.zeros(shape, dtype)
+        if array.nbytes > IN_MEMORY:
+            raise OSError(trouble) from None
+        print(f"NOTE  kept in memory only, {trouble}")
+        fill(array)
+        array.flags.writeable = False
+        return array
     try:
-        array = np.lib.format.open_memmap(temporary, "w+", dtype, tuple(shape))
         fill(array)
         array.flush()
         del array  # unmapped: Windows renames no open file
-        os.replace(temporary, path)
+        with contextlib.suppress(PermissionError):  # there, if another kernel reads it
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.lib.format.open_memmap(path, "r")
 
 
 def train_or_load(name, model, train):
@@ -226,8 +239,9 @@ def train_or_load(name, model, train):
     name: file name without ending, such as ``"02_localizer"``. train: a function of the
     model that trains it in place; called only if neither the cache nor data/weights has
     weights that fit. Returns where they came from: "cache", "shipped" or "trained". The
-    cache is keyed by the network's text form, so a changed network trains anew.
-    Lesson 02.
+    cache is keyed by the network's text form, so a changed network trains anew. If the
+    cache can not be written, a line says so, and the trained model is there all the
+    same. Lesson 02.
     """
     key = hashlib.sha256(repr(model).encode()).hexdigest()[:8]
     cached = cache_dir() / "weights" / f"{name}-{key}.safetensors"
@@ -236,5 +250,8 @@ def train_or_load(name, model, train):
     if load_weights(model, REPOSITORY / "data" / "weights" / f"{name}.safetensors"):
         return "shipped"
     train(model)
-    save_weights(model.state_dict(), cached)
+    try:
+        save_weights(model.state_dict(), cached)
+    except OSError as error:
+        print(f"NOTE  not kept, {name}: {cannot_write(cached.parent, error)}")
     return "trained"

@@ -1,5 +1,7 @@
 """Fast R-CNN: the image once through the trunk, then a small head for each region."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -104,7 +106,9 @@ class FastRCNN(nn.Module):
 
     trunk: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
     `RegionHead`; pool: `roi_pool` or `roi_align`; windows: proposals of a test image;
-    regions: sampled from each training image; min_score: of an answer.
+    regions: sampled from each training image; min_score, nms_iou: of an answer;
+    prepare: makes of a list of images one batch for the trunk, and their sizes, by
+    default `stack_images`.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
     targets hold ``proposals`` (N, 4) as well. model(images) in evaluation mode runs
@@ -122,12 +126,15 @@ class FastRCNN(nn.Module):
         windows=200,
         regions=64,
         min_score=0.02,
+        nms_iou=0.3,
+        prepare=None,
     ):
         super().__init__()
         self.trunk, self.head = trunk, head
         self.stride, self.pool = stride, pool
         self.windows, self.regions = windows, regions
-        self.min_score = min_score
+        self.min_score, self.nms_iou = min_score, nms_iou
+        self.prepare = prepare or partial(stack_images, stride=stride)
         self.timer = Timer()
 
     def forward(self, images, targets=None):
@@ -143,7 +150,7 @@ class FastRCNN(nn.Module):
                 " as pictures.Scenes(dataset, proposals) does"
             )
         proposals = [target["proposals"] for target in targets]
-        features = self.trunk(stack_images(images, self.stride)[0])
+        features = self.trunk(self.prepare(images)[0])
         return self.region_losses(features, proposals, targets)
 
     def region_losses(self, features, proposals, targets):
@@ -165,7 +172,7 @@ class FastRCNN(nn.Module):
             with self.timer("proposals"):
                 proposals = [selective_search(i, self.windows) for i in images]
         with self.timer("trunk"):
-            batch, sizes = stack_images(images, self.stride)
+            batch, sizes = self.prepare(images)
             features = self.trunk(batch)
         return self.region_answers(features, proposals, sizes)
 
@@ -173,7 +180,8 @@ class FastRCNN(nn.Module):
         with self.timer("regions"):
             scores, deltas = self.head(self.pooled(features, proposals))
         with self.timer("nms"):
-            return head_answers(scores, deltas, proposals, sizes, self.min_score)
+            limits = self.min_score, self.nms_iou
+            return head_answers(scores, deltas, proposals, sizes, *limits)
 
     def pooled(self, features, regions):
         """The features of each region, (R, C, P, P)."""

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import Frozen
 from course_utils.data import VOCDataset, check_targets, collate, find_data
-from course_utils.fast_rcnn import FastRCNN, RegionHead, stack_images
+from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.pictures import Scenes
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN, ProposalNet
@@ -30,7 +30,7 @@ class FasterRCNN(FastRCNN):
 
     def losses(self, images, targets):
         targets = check_targets(targets, self.head.num_classes)
-        batch, sizes = stack_images(images, self.stride)
+        batch, sizes = self.prepare(images)
         features = self.trunk(batch)
         outputs = self.rpn(features)
         proposals = [boxes for boxes, _ in self.rpn.proposals(*outputs, sizes)]
@@ -40,7 +40,7 @@ class FasterRCNN(FastRCNN):
     @torch.no_grad()
     def answers(self, images):
         with self.timer("trunk"):
-            batch, sizes = stack_images(images, self.stride)
+            batch, sizes = self.prepare(images)
             features = self.trunk(batch)
         with self.timer("proposals"):
             found = self.rpn.proposals(*self.rpn(features), sizes)
@@ -56,10 +56,14 @@ def new_faster_rcnn(trunk, num_classes, sizes=(16, 32, 64, 96), hidden=256):
 
 
 class WithProposals:
-    """A loader's batches, each target with ``proposals`` of a trained `ProposalNet`."""
+    """A loader's batches, each target with ``proposals`` of a trained `ProposalNet`.
+
+    As many as the RPN gives in training. Lesson 09.
+    """
 
     def __init__(self, loader, net):
-        self.loader, self.net = loader, net.eval()
+        self.loader, self.net = loader, copy.deepcopy(net).eval()
+        self.net.rpn.test_after = net.rpn.train_after
 
     def __len__(self):
         return len(self.loader)
@@ -86,7 +90,7 @@ def train_in_four_steps(model, loader, epochs, **settings):
     history = {}
     first = ProposalNet(copy.deepcopy(model.trunk), model.rpn)
     history["rpn"] = fit(first, loader, epochs, name="rpn", **settings)
-    batches = WithProposals(loader, copy.deepcopy(first))
+    batches = WithProposals(loader, first)
     detector = FastRCNN(model.trunk, model.head, model.stride, model.pool)
     history["detector"] = fit(detector, batches, epochs, name="detector", **settings)
     frozen = Frozen(model.trunk)

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from numba import njit
 
+from course_utils.boxes import box_iou
 from course_utils.env import REPOSITORY, peak_memory_mb
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
@@ -178,6 +180,40 @@ def evaluate(answers, targets, classes, method="coco", min_ious=None):
     if 0.5 in min_ious:
         result["map50"] = mean_of_known(result["ap50"].values())
     return result
+
+
+def sort_mistakes(answer, target, min_score=0.5):
+    """What each answer to one image is, and which objects are missed.
+
+    Answers from `min_score` on are taken, the surest first; each object can be found
+    once. Returns {kind: row numbers}, rows of the answer for ``right`` (class and IoU
+    >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
+    with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
+    ``background`` (all else), and rows of the target for ``missed``. Answers that hit a
+    difficult object best are in none. Source: after Hoiem et al. 2012. Lesson 12.
+    """
+    kinds = {k: [] for k in ("right", "twice", "class", "place", "background")}
+    free = torch.ones(len(target["boxes"]), dtype=torch.bool)
+    ious = box_iou(answer["boxes"], target["boxes"])
+    same = answer["labels"][:, None] == target["labels"]
+    for row in answer["scores"].argsort(descending=True, stable=True).tolist():
+        if answer["scores"][row] < min_score:
+            break
+        own, other = ious[row] * same[row], ious[row] * ~same[row]
+        best, place = own.max(0) if len(own) else (torch.tensor(0.0), None)
+        if best >= 0.5 and target["difficult"][place]:
+            continue
+        if best >= 0.5:
+            hits = (own >= 0.5) & free & ~target["difficult"]
+            kinds["right" if hits.any() else "twice"].append(row)
+            if hits.any():
+                free[(own * hits).argmax()] = False
+        elif len(other) and other.max() >= 0.5:
+            kinds["class"].append(row)
+        else:
+            kinds["place" if best >= 0.1 else "background"].append(row)
+    kinds["missed"] = (free & ~target["difficult"]).nonzero().flatten().tolist()
+    return kinds
 
 
 class Timer:

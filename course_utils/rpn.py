@@ -71,7 +71,7 @@ class RPN(nn.Module):
 
     rpn(features) gives (objectness (B, M), deltas (B, M, 4), anchors (M, 4)), from
     which `losses` and `proposals` are made. positive, negative: IoU limits of anchors;
-    samples: anchors of each image that train, at most half of them positive; before,
+    samples: anchors of each image that train, at most `share` of them positive; before,
     train_after, test_after, nms_iou: see `pick_proposals`.
     Source: Faster R-CNN, section 3.1. Lesson 08.
     """
@@ -83,6 +83,7 @@ class RPN(nn.Module):
         positive=0.7,
         negative=0.3,
         samples=128,
+        share=0.5,
         before=1000,
         train_after=200,
         test_after=50,
@@ -91,7 +92,7 @@ class RPN(nn.Module):
         super().__init__()
         self.grid, self.head = grid, RPNHead(channels, len(grid))
         self.limits = {"positive": positive, "negative": negative, "force_best": True}
-        self.samples, self.before = samples, before
+        self.samples, self.share, self.before = samples, share, before
         self.train_after, self.test_after = train_after, test_after
         self.nms_iou = nms_iou
 
@@ -103,7 +104,7 @@ class RPN(nn.Module):
         parts = []
         for scores, moves, target in zip(objectness, deltas, targets):
             labels, objects = label_boxes(anchors, target, **self.limits)
-            i = sample_balanced(labels, self.samples, 0.5)
+            i = sample_balanced(labels, self.samples, self.share)
             parts.append((scores[i], moves[i], anchors[i], labels[i], objects[i]))
         return rpn_loss(*(torch.cat(part) for part in zip(*parts)))
 

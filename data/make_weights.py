@@ -1,7 +1,7 @@
 """Make the weights that the repository ships again: python data/make_weights.py
 
 They spare the learner the long trainings: a lesson that finds them loads them, and
-trains by itself where they are missing. Seven to eleven minutes each on two cores.
+trains by itself where they are missing. Seven to fifteen minutes each on two cores.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import json
 import time
 from pathlib import Path
 
-from course_utils import fast_rcnn, faster_rcnn, rcnn
+from course_utils import fast_rcnn, faster_rcnn, rcnn, single_shot
 from course_utils.backbone import SmallResNet
 from course_utils.data import VOCDataset, find_data
 from course_utils.env import (
@@ -68,11 +68,16 @@ def new_faster_rcnn():
     return faster_rcnn.new_faster_rcnn(pretrained_trunk(), CLASSES)
 
 
+def new_single_shot():
+    return single_shot.SingleShot(pretrained_trunk(), CLASSES)
+
+
 JOBS = {
     "crops": crops,
     "rcnn": detector(new_rcnn, rcnn.train_rcnn),
     "fast_rcnn": detector(new_fast_rcnn, fast_rcnn.train_fast_rcnn),
     "faster_rcnn": detector(new_faster_rcnn, faster_rcnn.train_faster_rcnn),
+    "single_shot": detector(new_single_shot, single_shot.train_single_shot),
 }
 
 

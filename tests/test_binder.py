@@ -19,6 +19,7 @@ def requirements(path):
 
 
 def test_binders_pins_satisfy_the_requirements():
+    # pitfall: environment: size of torch
     wanted = requirements(REPOSITORY / "requirements.txt")
     pinned = requirements(BINDER / "requirements.txt")
     assert set(pinned) >= {"torch", "torchvision"}
@@ -29,6 +30,7 @@ def test_binders_pins_satisfy_the_requirements():
 
 
 def test_repo2docker_would_build_what_we_mean():
+    # pitfall: environment: size of torch
     program = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
     done = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True)
     text = done.stdout + done.stderr

@@ -106,6 +106,7 @@ def test_batched_nms_equals_torchvision(generator):
     ],
 )
 def test_bad_box_is_named(box, words):
+    # pitfall: boxes: box without area or with swapped corners
     with pytest.raises(ValueError) as error:
         check_boxes([[0, 0, 9, 9], box], "image dog.jpg")
     assert "image dog.jpg: box 1 = " in str(error.value) and words in str(error.value)
@@ -121,6 +122,7 @@ def test_wrong_shape_is_named_and_empty_is_fine():
 
 
 def test_box_without_area_overlaps_nothing():
+    # pitfall: boxes: box without area or with swapped corners
     flat = torch.tensor([[5.0, 5, 5, 9], [30, 30, 10, 10], [0, 0, 40, 40]])
     for overlap in box_iou(flat, flat), giou(flat, flat):
         assert overlap.isfinite().all()
@@ -129,6 +131,7 @@ def test_box_without_area_overlaps_nothing():
 
 
 def test_half_precision_does_not_overflow():
+    # pitfall: boxes: half precision
     boxes = torch.tensor([[0, 0, 400, 400]] * 2, dtype=torch.float16)
     assert box_iou(boxes, boxes).tolist() == [[1, 1], [1, 1]]
     assert giou(boxes, boxes).tolist() == [[1, 1], [1, 1]]
@@ -136,18 +139,21 @@ def test_half_precision_does_not_overflow():
 
 
 def test_no_plus_one():
+    # pitfall: boxes: plus one
     a, b = torch.tensor([[0, 0, 4, 4]]), torch.tensor([[2, 2, 6, 6]])
     assert box_iou(a, b).item() == pytest.approx(4 / 28)
     assert box_iou(a / 10, b / 10).item() == pytest.approx(4 / 28)  # any unit
 
 
 def test_threshold_is_strict():
+    # pitfall: boxes: IoU equal to the threshold
     boxes = torch.tensor([[0.0, 0, 1, 2], [0, 0, 1, 1]])  # IoU exactly 0.5
     assert nms(boxes, torch.tensor([1.0, 0.9]), 0.5).tolist() == [0, 1]
     assert nms(boxes, torch.tensor([1.0, 0.9]), 0.4999).tolist() == [0]
 
 
 def test_ties_go_to_the_lowest_index():
+    # pitfall: boxes: equal scores and input order
     same = torch.tensor([[0.0, 0, 10, 10]] * 3)
     assert nms(same, torch.ones(3), 0.5).tolist() == [0]
     labels = torch.tensor([2, 1, 2])
@@ -155,6 +161,7 @@ def test_ties_go_to_the_lowest_index():
 
 
 def test_input_order_does_not_matter(generator):
+    # pitfall: boxes: equal scores and input order
     pair = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 11]])
     assert nms(pair, torch.tensor([0.1, 0.9]), 0.3).tolist() == [1]
     boxes, scores = random_boxes(40, generator), torch.rand(40, generator=generator)
@@ -165,12 +172,14 @@ def test_input_order_does_not_matter(generator):
 
 
 def test_no_box_gives_an_empty_index():
+    # pitfall: boxes: no box or a NaN score
     none = torch.zeros(0, 4), torch.zeros(0)
     for got in nms(*none, 0.5), batched_nms(*none, torch.zeros(0), 0.5):
         assert got.shape == (0,) and got.dtype == torch.int64
 
 
 def test_non_finite_score_or_box_is_named():
+    # pitfall: boxes: no box or a NaN score
     boxes = torch.tensor([[0.0, 0, 10, 10]] * 2)
     with pytest.raises(ValueError, match=r"scores\[0\] = nan"):
         nms(boxes, torch.tensor([float("nan"), 0.9]))
@@ -182,6 +191,7 @@ def test_non_finite_score_or_box_is_named():
 
 
 def test_wild_size_delta_stays_finite():
+    # pitfall: anchors: wild size delta
     anchor = torch.tensor([[0.0, 0, 16, 16]])
     box = decode_boxes(torch.tensor([[0.0, 0, 125, 125]]), anchor)
     torch.testing.assert_close(box, torch.tensor([[-492.0, -492, 508, 508]]))
@@ -189,6 +199,7 @@ def test_wild_size_delta_stays_finite():
 
 
 def test_nothing_is_changed_in_place(generator):
+    # pitfall: training: targets changed in place
     boxes, scores = random_boxes(9, generator), torch.rand(9, generator=generator)
     before = boxes.clone(), scores.clone()
     nms(boxes, scores), clip_boxes(boxes, (20, 20)), check_boxes(boxes)

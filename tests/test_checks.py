@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import re
 
 import nbformat
@@ -149,6 +150,55 @@ WRONG = [
     ("10.3 a budget", lambda s, b: min(s, key=lambda k: s[k][0]), "use <="),
     ("10.3 a budget", lambda s, b: "d", "most accurate"),
     ("10.3 a budget", lambda s, b: "b", "return None"),
+    ("11.1 counting anchors", lambda h, w, s, a: sum(
+        (h // d) * (w // d) * n for d, n in zip(s, a)), "round up"),
+    ("11.1 counting anchors", lambda h, w, s, a: sum(
+        -(-h // d) * -(-w // d) for d in s), "several anchors"),
+    ("11.1 counting anchors", lambda h, w, s, a: h * w * sum(a), "not at pixels"),
+    ("11.2 focal weight", lambda p, g: p**g, "keeps the easy ones"),
+    ("11.2 focal weight", lambda p, g: 0.25 * (1 - p) ** g, "alpha"),
+    ("11.2 focal weight", lambda p, g: -((1 - p) ** g) * math.log(p), "logarithm"),
+    ("11.2 focal weight", lambda p, g: g * (1 - p), "exponent"),
+    ("11.3 hard negatives", lambda x, p, r: x.topk(2).indices, "is a positive"),
+    ("11.3 hard negatives", lambda x, p, r: (-x).topk(2).indices, "smallest loss"),
+    ("11.3 hard negatives", lambda x, p, r: x.topk(3).indices, "the negatives alone"),
+    ("11.3 hard negatives", lambda x, p, r: [3], "two negatives"),
+    ("12.1 from the square", lambda b, h, w: b * torch.tensor([h, w, h, w]) / 384,
+     "swapped"),
+    ("12.1 from the square", lambda b, h, w: b / torch.tensor([w, h, w, h]) * 384,
+     "not back"),
+    ("12.1 from the square", lambda b, h, w: torch.cat(
+        [b[:2] * torch.tensor([w, h]) / 384, b[2:]]), "lower right"),
+    ("12.2 cache or not", lambda n, p, t, d: (n * (t + d * (p + 1)), n * p * t),
+     "swapped"),
+    ("12.2 cache or not", lambda n, p, t, d: (n * p * t, n * t), "add the disk"),
+    ("12.2 cache or not", lambda n, p, t, d: (n * p * t, n * (t + p * d)), "writing"),
+    ("12.2 cache or not", lambda n, p, t, d: (n * p * (t + d), n * (t + (p + 1) * d)),
+     "nothing is written"),
+    ("12.3 what to work on", lambda t: (
+        t["right"] / (t["right"] + t["missed"]), t["right"] / sum(t.values())),
+     "no answers"),
+    ("12.3 what to work on", lambda t: (0.6, 0.4), "swapped"),
+    ("12.3 what to work on", lambda t: (0.4, 0.65), "second finding"),
+    ("13.1 from YOLO", lambda x, y, w, h, W, H: (
+        x * W, y * H, (x + w) * W, (y + h) * H), "center, not a corner"),
+    ("13.1 from YOLO", lambda x, y, w, h, W, H: (x * W, y * H, w * W, h * H),
+     "return corners"),
+    ("13.1 from YOLO", lambda x, y, w, h, W, H: (
+        x - w / 2, y - h / 2, x + w / 2, y + h / 2), "multiply"),
+    ("13.1 from YOLO", lambda x, y, w, h, W, H: (
+        (x - w) * W, (y - h) * H, (x + w) * W, (y + h) * H), "half the size"),
+    ("13.2 turn a box", lambda b, w, h: b, "nothing moved"),
+    ("13.2 turn a box", lambda b, w, h: (b[1], w - b[2], b[3], w - b[0]),
+     "quarter to the left"),
+    ("13.2 turn a box", lambda b, w, h: (h - b[1], b[0], h - b[3], b[2]),
+     "smaller x comes first"),
+    ("13.2 turn a box", lambda b, w, h: (w - b[3], b[0], w - b[1], b[2]),
+     "lower border"),
+    ("13.3 a fair split", lambda n, p: (n[3:], n[:3]), "no others"),
+    ("13.3 a fair split", lambda n, p: (n[9:], n[:9]), "swapped"),
+    ("13.3 a fair split", lambda n, p: (n, n[9:]), "in both parts"),
+    ("13.3 a fair split", lambda n, p: (n[:8], n[9:]), "neither"),
 ]  # fmt: skip
 
 

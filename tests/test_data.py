@@ -47,6 +47,7 @@ def read(tmp_path, body):
 
 
 def test_one_object_missing_tags_take_their_defaults(tmp_path):
+    # pitfall: data loading: missing tag
     (dog,) = read(tmp_path, OBJECT.format(""))
     assert dog["name"] == "dog" and dog["box"] == (10, 20, 30, 60)
     assert not (dog["difficult"] or dog["truncated"] or dog["occluded"])
@@ -55,6 +56,7 @@ def test_one_object_missing_tags_take_their_defaults(tmp_path):
 
 
 def test_decimal_coordinates(tmp_path):
+    # pitfall: data loading: decimal coordinate
     (dog,) = read(tmp_path, OBJECT.format("").replace("11", "12.5"))
     assert dog["box"] == (11.5, 20, 30, 60)
 
@@ -65,6 +67,7 @@ def test_corner_at_zero_is_clamped(tmp_path):
 
 
 def test_parts_are_not_objects_and_no_object_is_fine(tmp_path):
+    # pitfall: data loading: one object, none, and parts
     part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax>"
     part += "<ymax>5</ymax></bndbox></part>"
     assert len(read(tmp_path, OBJECT.format(part))) == 1
@@ -85,6 +88,7 @@ def test_parts_are_not_objects_and_no_object_is_fine(tmp_path):
     ],
 )
 def test_faulty_xml_names_file_and_fault(tmp_path, body, words):
+    # pitfall: data loading: missing tag
     with pytest.raises(ValueError, match=words) as error:
         read(tmp_path, body)
     assert "a.xml" in str(error.value)
@@ -101,6 +105,7 @@ def test_xml_bombs_are_refused(tmp_path):
 
 
 def test_dataset_items(tmp_path):
+    # pitfall: data loading: images with different numbers of boxes
     both = OBJECT.format("") + OBJECT.format("<difficult>1</difficult>").replace(
         "dog", "cat"
     )
@@ -130,6 +135,7 @@ def test_dataset_names_unknown_class_and_split(tmp_path):
 
 
 def test_dataset_has_no_stale_cache(tmp_path):
+    # pitfall: evaluation: stale cache of annotations
     root = write_data(tmp_path, {"a": OBJECT.format("")})
     assert len(VOCDataset(root, "train").objects[0]) == 1
     xml = f"<annotation>{OBJECT.format('') * 2}</annotation>"
@@ -197,6 +203,7 @@ def mask_box(mask):
 
 
 def test_flip_twice_is_the_original(item):
+    # pitfall: training: targets changed in place
     image, target = item
     before = target["boxes"].clone()
     once = flip(image, target)
@@ -237,6 +244,7 @@ def test_crop_moves_clips_and_drops(item):
     ],
 )
 def test_bad_labels_are_named(labels, words):
+    # pitfall: training: label out of range or of wrong type
     target = {
         "boxes": torch.tensor([[0.0, 0, 5, 5]]),
         "labels": labels,
@@ -248,6 +256,7 @@ def test_bad_labels_are_named(labels, words):
 
 
 def test_good_targets_are_brought_into_form_and_left_alone():
+    # pitfall: training: label out of range or of wrong type
     given = [
         {"boxes": [[0, 0, 5, 5]], "labels": torch.tensor([2], dtype=torch.int32)},
         {"boxes": torch.tensor([]), "labels": torch.tensor([])},

@@ -85,6 +85,7 @@ def test_anchor_settings_are_checked(bad):
 
 
 def test_pitfall_two_objects_share_their_best_anchor():
+    # pitfall: anchors: objects that share their best anchor
     objects = torch.tensor([[0.0, 0, 6, 6], [0, 0, 10, 9]])
     match, iou = match_boxes(ANCHORS, objects, 0.7, 0.3, force_best=True)
     assert match.tolist() == [1, -1, -1]
@@ -92,6 +93,7 @@ def test_pitfall_two_objects_share_their_best_anchor():
 
 
 def test_pitfall_a_lone_object_gets_its_best_anchor():
+    # pitfall: anchors: objects that share their best anchor
     small = torch.tensor([[0.0, 0, 3, 3]])
     assert match_boxes(ANCHORS, small, 0.7, 0.3, True)[0].tolist() == [0, -1, -1]
     assert match_boxes(ANCHORS, small, 0.7, 0.3)[0].tolist() == [-1, -1, -1]
@@ -139,6 +141,7 @@ def test_sample_balanced():
 
 
 def test_pitfall_what_divides_the_rpn_box_loss():
+    # pitfall: anchors: what divides the box loss
     labels = torch.tensor([1, 0, -1, -1])
     chosen = sample_balanced(labels, 4, 0.5)
     deltas, boxes = torch.full((4, 4), 9.0), ANCHORS[[0, 1, 2, 2]]
@@ -161,6 +164,7 @@ def test_head_loss_by_hand():
 
 
 def test_pitfall_no_positive_gives_a_loss_of_zero_with_a_graph():
+    # pitfall: training: no positive sample
     scores = torch.zeros(0, 3, requires_grad=True)
     deltas = torch.zeros(0, 2, 4, requires_grad=True)
     none, labels = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
@@ -174,6 +178,7 @@ def test_pitfall_no_positive_gives_a_loss_of_zero_with_a_graph():
 
 
 def test_pitfall_wild_deltas_are_cut_off_and_clipped():
+    # pitfall: anchors: wild size delta
     wild = torch.tensor([[0.0, 0, 125, 125]])
     anchor = torch.tensor([[0.0, 0, 16, 16]])
     box = decode_boxes(wild, anchor)
@@ -183,6 +188,7 @@ def test_pitfall_wild_deltas_are_cut_off_and_clipped():
 
 
 def test_pitfall_proposals_that_are_neither_or_not_finite():
+    # pitfall: anchors: nothing to sample
     far = torch.tensor([[80.0, 80, 90, 90]])
     boxes, labels, _ = sample_regions(far, target([[0, 0, 10, 10]]), 4)
     assert labels.tolist() == [1, 0]  # the true box, and the proposal as background
@@ -201,6 +207,7 @@ def with_proposals(*targets):
 
 
 def test_losses_of_odd_images_are_finite():
+    # pitfall: training: image without objects
     empty = target([], labels=None)
     empty["labels"] = torch.zeros(0, dtype=torch.int64)
     tiny = target([[0, 0, 1, 1]])  # no anchor overlaps it by much
@@ -224,6 +231,7 @@ def test_losses_of_odd_images_are_finite():
     ],
 )
 def test_faults_in_targets_are_named_before_training(bad, words):
+    # pitfall: boxes: box without area or with swapped corners
     for model in detectors():
         with pytest.raises(ValueError, match=words):
             model.train()([torch.rand(3, 40, 56)], with_proposals(bad))
@@ -245,6 +253,7 @@ def test_no_proposal_at_test_time():
 
 
 def test_targets_are_not_changed():
+    # pitfall: training: targets changed in place
     given = with_proposals(target([[1, 1, 20, 20], [5, 5, 30, 30]]))
     before = copy.deepcopy(given)
     losses_of(given)
@@ -316,6 +325,7 @@ def test_detectors_learn_one_image():
 
 
 def test_a_learning_rate_too_high_stops_with_a_reason():
+    # pitfall: training: learning rate too high
     _, model = detectors()
     images = [torch.rand(3, 40, 56)]
     batches = [(images, [target([[4, 4, 30, 30]])])] * 20

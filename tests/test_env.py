@@ -48,11 +48,13 @@ def test_healthy_and_own_installation_have_no_problem():
     ],
 )
 def test_problem_is_named_with_its_mend(change, words, mend):
+    # pitfall: environment: missing libGL and OpenCV clash
     ((problem, advice),) = problems_of(**change)
     assert words in problem and mend in advice
 
 
 def test_lab_in_another_environment_is_named(tmp_path):
+    # pitfall: widgets: Lab and kernel in two environments
     here, there = tmp_path / "a" / "bin", tmp_path / "b" / "bin"
     ((problem, mend),) = env.find_problems(healthy(), lab=there, python=here)
     assert (
@@ -92,6 +94,7 @@ def test_lab_folder_is_found_however_lab_was_started(monkeypatch, tmp_path, abso
 
 
 def test_broken_opencv_and_torchvision_are_named(monkeypatch):
+    # pitfall: environment: missing libGL and OpenCV clash
     import cv2
     import torchvision
 
@@ -108,6 +111,7 @@ def test_broken_opencv_and_torchvision_are_named(monkeypatch):
 
 
 def test_check_environment_prints_versions(capsys, monkeypatch):
+    # pitfall: environment: versions without bounds
     env.check_environment()
     printed = capsys.readouterr().out
     assert f"torch {env.installed_packages()['torch']}" in printed

@@ -16,6 +16,11 @@ LESSONS = authoring.lessons()
 all_lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 
+def most_memory(path):
+    """MB that a lesson may take at its peak; Binder has 2,000."""
+    return 1600 if path.stem == "12_real_photos" else 1500
+
+
 def run_nbval(path, results):
     """Run a notebook by nbval; returns (passed, output). Passed needs a fresh report.
 
@@ -37,7 +42,7 @@ def test_lesson_runs_from_top_to_bottom(path, tmp_path):
     passed, output = run_nbval(path, tmp_path)
     assert passed, output[-6000:]
     report = json.loads((tmp_path / f"{path.stem}.json").read_text())
-    assert report["peak_mb"] < 1500, "a lesson must fit into Binder"
+    assert report["peak_mb"] < most_memory(path), "a lesson must fit into Binder"
     print(path.stem, report)
 
 
@@ -48,13 +53,15 @@ def test_lesson_is_clean(path):
 
 @all_lessons
 def test_lesson_has_figures_of_its_run(path):
-    assert json.loads(authoring.result_file(path).read_text())["peak_mb"] < 1500
+    report = json.loads(authoring.result_file(path).read_text())
+    assert report["peak_mb"] < most_memory(path)
 
 
 def test_readme_shows_the_measured_table():
     readme = (authoring.REPOSITORY / "README.md").read_text()
     assert authoring.lesson_table() in readme
     assert authoring.results_table() in readme
+    assert authoring.photos_table() in readme
     picture = authoring.RESULTS / "detectors.png"
     assert picture.read_bytes() == authoring.results_picture()
     assert str(picture.relative_to(authoring.REPOSITORY)) in readme

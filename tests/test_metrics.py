@@ -51,7 +51,7 @@ def ap50(answers, targets, method, classes=("dog",)):
 
 @pytest.mark.parametrize(
     "total, hits, wanted",
-    [  # pitfall: dispute over methods, the last recall point, 0.3 against 0.30000004
+    [
         (3, 2, (2 / 3, 7 / 11, 67 / 101)),
         (10, 3, (0.3, 4 / 11, 31 / 101)),
         # pycocotools compares 7 / 10 with linspace's 0.7000000000000001; so do we
@@ -60,6 +60,7 @@ def ap50(answers, targets, method, classes=("dog",)):
     ],
 )
 def test_perfect_detections_of_some_objects(total, hits, wanted):
+    # pitfall: evaluation: method and last recall point
     target = objects(*[place(i) for i in range(total)])
     answer = found(*[(place(i), 0.9 - 0.01 * i) for i in range(hits)])
     for method, value in zip(METHODS, wanted):
@@ -76,7 +77,7 @@ def test_every_tenth_of_recall_counts_in_11_points():
 
 
 def test_second_hit_on_an_object_is_false():
-    # pitfall: a second hit is dropped instead of counted false
+    # pitfall: evaluation: second hit on an object
     a, b = place(0), place(1)
     answer = found((a, 0.9), (a, 0.8), (b, 0.7))
     for method, value in zip(METHODS[:2], (0.83333, 0.84848)):
@@ -85,7 +86,7 @@ def test_second_hit_on_an_object_is_false():
 
 
 def test_nothing_found_and_nothing_there():
-    # pitfall: 0 / 0, endless loops, index errors, false alarms without a price
+    # pitfall: evaluation: no detections or no objects
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = evaluate([found()], [objects(place(0))], ["dog", "cat"])
@@ -102,7 +103,7 @@ def test_nothing_found_and_nothing_there():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_difficult_objects_neither_count_nor_cost(method):
-    # pitfall: difficult objects counted as ordinary ones
+    # pitfall: evaluation: difficult objects
     a, b = place(0), place(1)
     target = objects(a, b, difficult=[False, True])
     assert ap50([found((a, 0.9))], [target], method) == 1.0
@@ -223,6 +224,7 @@ def test_at_most_100_detections_an_image_count():
 
 
 def test_nothing_given_is_changed():
+    # pitfall: training: targets changed in place
     answers, targets = random_scene(torch.Generator().manual_seed(1), 2, 5, 0.3)
     before = [{k: v.clone() for k, v in d.items()} for d in answers + targets]
     evaluate(answers, targets, ["a", "b"])

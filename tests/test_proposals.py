@@ -37,7 +37,7 @@ def test_same_partition_as_skimage(name, settings):
 @pytest.mark.parametrize("name", PHOTOS)
 @pytest.mark.parametrize("min_size", [1, 30, 80, 1000])
 def test_no_segment_is_smaller_than_min_size(name, min_size):
-    # pitfall: segments smaller than min_size survive
+    # pitfall: selective search: segments below min_size
     labels = felzenszwalb(photo(name), 20, 0.5, min_size)
     assert labels.shape == photo(name).shape[:2]
     sizes = labels.flatten().bincount()
@@ -45,6 +45,7 @@ def test_no_segment_is_smaller_than_min_size(name, min_size):
 
 
 def test_an_image_smaller_than_min_size_is_one_segment():
+    # pitfall: selective search: segments below min_size
     noise = np.random.default_rng(0).random((7, 9, 3))
     assert felzenszwalb(noise, 1, 0, min_size=80).unique().tolist() == [0]
 
@@ -89,7 +90,7 @@ def texture_only(a, b, regions):
 
 
 def test_texture_tells_regions_of_one_colour_apart():
-    # pitfall: the texture histogram is built on the wrong range
+    # pitfall: selective search: range of the texture histogram
     image = np.concatenate([striped(8, 0), striped(8, 0), striped(8, np.pi / 2)], 1)
     labels = np.repeat([[0, 1, 2]], 64, 0).repeat(64, 1).astype(np.int32)
     regions = regions_of(image, labels)
@@ -101,6 +102,7 @@ def test_texture_tells_regions_of_one_colour_apart():
 
 @pytest.mark.parametrize("factor", [1, 1 / 255, 1 / 65535])
 def test_each_channels_histograms_sum_to_the_same_share(factor):
+    # pitfall: selective search: range of the texture histogram
     image = as_image(photo("chelsea")[:80, :90]) * np.float32(factor)
     labels = felzenszwalb(as_image(photo("chelsea")[:80, :90]), 50).numpy()
     color, texture, boxes, sizes, touching = regions_of(image, labels)
@@ -190,7 +192,7 @@ def check_windows(boxes, height, width):
     ids=str,
 )
 def test_any_shape_of_image(shape):
-    # pitfall: an elongated image aborts
+    # pitfall: selective search: elongated image
     noise = np.random.default_rng(0).random((*shape, 3))
     image = cv2.GaussianBlur(noise, (0, 0), 3).reshape(*shape, 3)
     check_windows(selective_search(image), *shape)
@@ -243,7 +245,7 @@ def test_fewer_windows_are_the_best_of_many_and_repeat():
 
 
 def test_xywh_becomes_corners_once():
-    # pitfall: x, y, w, h taken as corners
+    # pitfall: selective search: x, y, w, h taken as corners
     assert xywh_to_xyxy([[10, 20, 30, 40]]).tolist() == [[10, 20, 40, 60]]
     assert xywh_to_xyxy(np.zeros((0, 4), np.int32)).shape == (0, 4)
     with pytest.raises(ValueError, match="x y w h"):
@@ -292,6 +294,7 @@ def test_recall_is_not_below_opencv_quality():
 
 
 def test_dataset_proposals_are_kept_and_follow_the_files(monkeypatch):
+    # pitfall: evaluation: stale cache of annotations
     dataset = VOCDataset(find_data("tabletop"), "val", first=3)
     first = proposals.dataset_proposals(dataset, 40)
     assert all(len(boxes) <= 40 for boxes in first)

@@ -1,9 +1,5 @@
 """R-CNN's parts by hand, its faults, and the whole detector on a small run."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 import warnings
 
@@ -15,7 +11,7 @@ from course_utils import linear, rcnn
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import batched_nms, decode_boxes
 from course_utils.data import VOCDataset, find_data
-from course_utils.env import cache_dir, cached_array, seed_everything
+from course_utils.env import seed_everything
 from course_utils.matching import match_boxes
 from course_utils.proposals import dataset_proposals
 from course_utils.train import fit
@@ -118,7 +114,7 @@ def test_an_empty_round_of_hard_negatives_stops():
 
 
 def test_no_positives_is_said_with_the_class():
-    # pitfall: a class ends with 0 positives and a useless SVM
+    # pitfall: svm: class without positives
     features, _ = blobs()
     truth = np.ones(400, int)
     overlap = np.zeros((400, 2), np.float32)
@@ -129,7 +125,7 @@ def test_no_positives_is_said_with_the_class():
 
 
 def test_svm_on_unscaled_features_gives_no_warning():
-    # pitfall: linear SVM does not converge on features with norm about 1e3
+    # pitfall: svm: unscaled features
     features, positive = blobs(scale=400.0)
     rows = np.flatnonzero(positive), np.flatnonzero(~positive)
     with warnings.catch_warnings():
@@ -171,7 +167,7 @@ def test_a_class_without_regions_leaves_boxes_alone():
 
 
 def test_pick_answers_thresholds_margins_and_runs_nms_by_class():
-    # pitfall: SVM scores read as probabilities, no NMS: threshold 0 on raw margins
+    # pitfall: svm: margin read as a probability
     scores = torch.tensor([[2.3, -0.7], [1.1, 0.4], [-0.7, -2.0]])
     boxes = torch.tensor([[10.0, 10, 30, 30], [11, 10, 31, 30], [50, 50, 60, 60]])
     boxes = boxes[:, None].expand(-1, 2, 4)
@@ -181,75 +177,6 @@ def test_pick_answers_thresholds_margins_and_runs_nms_by_class():
     assert answer["boxes"].tolist() == [[10, 10, 28, 30], [11, 10, 28, 30]]
     empty = rcnn.pick_answers(scores[:0], boxes[:0], (40, 28), 0.0)
     assert empty["boxes"].shape == (0, 4) and empty["labels"].dtype == torch.int64
-
-
-def test_a_cut_off_or_foreign_file_is_made_again():
-    calls = []
-
-    def fill(array):
-        calls.append(1)
-        array[:] = 7
-
-    for _ in range(2):
-        array = cached_array("x", (50, 8), np.float16, fill)
-        assert array.sum() == 2800 and not array.flags.writeable
-    assert len(calls) == 1
-    path = cache_dir() / "arrays" / "x.npy"
-    for broken in (path.read_bytes()[:300], b"", b"something else"):
-        path.write_bytes(broken)
-        assert cached_array("x", (50, 8), np.float16, fill).sum() == 2800
-    assert len(calls) == 4
-    assert cached_array("x", (50, 9), np.float16, fill).shape == (50, 9)
-    assert len(calls) == 5, "another shape is another array"
-
-
-def test_a_failure_while_filling_leaves_nothing():
-    def fill(array):
-        array[:5] = 1
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cached_array("y", (9, 2), np.float32, fill)
-    assert not list((cache_dir() / "arrays").glob("*y.npy*"))
-
-
-KILLED = """
-import sys, time
-import numpy as np
-from course_utils.env import cached_array
-
-def fill(array):
-    array[:500] = 1
-    array.flush()
-    print("half", flush=True)
-    time.sleep(60)
-
-cached_array("killed", (1000, 64), np.float32, fill)
-"""
-
-
-def test_a_cache_killed_in_the_middle_is_made_again():
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "half\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    folder = cache_dir() / "arrays"
-    assert len(list(folder.glob(".killed.npy.*"))) == 1
-    assert not (folder / "killed.npy").exists()
-    array = cached_array("killed", (1000, 64), np.float32, lambda a: a.fill(2))
-    assert array.min() == 2
-    assert not list(folder.glob(".killed.npy.*")), "what the killed one left is gone"
-
-
-def test_a_live_writers_file_is_left_alone():
-    other = cache_dir() / "arrays" / f".live.npy.{os.getppid()}"
-    other.parent.mkdir(parents=True, exist_ok=True)
-    other.write_bytes(b"half")
-    cached_array("live", (3, 2), np.float32, lambda a: a.fill(2))
-    assert other.exists()
-    other.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,7 @@ def test_list_and_table_agree_in_any_order(layer):
 
 
 def test_pitfall_halves_round_away_from_zero():
+    # pitfall: roi: halves when rounding
     got = roi_pool(MAP, [torch.tensor([[1.0, 1, 5, 5]])], 2, 0.5)
     assert got.flatten().tolist() == [19, 20, 27, 28]
     halves = torch.tensor([0.5, 1.5, 2.5, -0.5, -2.5, 0.49999997, 1.2, -1.7])
@@ -80,6 +81,7 @@ def test_pitfall_halves_round_away_from_zero():
 
 @pytest.mark.parametrize("layer", [roi_pool, roi_align])
 def test_pitfall_regions_without_their_image(layer):
+    # pitfall: roi: regions without their image
     bare = torch.tensor([[0.0, 0, 3, 3]])
     with pytest.raises(ValueError, match=r"list of \(N, 4\).*\(R, 5\)"):
         layer(MAP, bare, 2)
@@ -95,6 +97,7 @@ def test_pitfall_regions_without_their_image(layer):
 
 
 def test_pitfall_the_last_cell_is_included():
+    # pitfall: roi: the last cell is included
     six, seven = torch.tensor([[0.0, 0, 6, 6]]), torch.tensor([[0.0, 0, 7, 7]])
     assert torch.equal(roi_pool(MAP, [six], 7)[0], MAP[0, :, :7, :7])
     assert not torch.equal(roi_pool(MAP, [seven], 7)[0], MAP[0, :, :7, :7])
@@ -102,6 +105,7 @@ def test_pitfall_the_last_cell_is_included():
 
 @pytest.mark.parametrize("layer", [roi_pool, roi_align])
 def test_pitfall_regions_off_the_map(layer):
+    # pitfall: roi: regions off the map
     off = torch.tensor([[-4.0, -4, 3, 3], [20, 20, 30, 30], [5, 5, 2, 2]])
     for value in value_and_gradient(layer, MAP, [off], 2):
         assert value.isfinite().all()
@@ -111,6 +115,7 @@ def test_pitfall_regions_off_the_map(layer):
 @pytest.mark.parametrize("layer", [roi_pool, roi_align])
 @pytest.mark.parametrize("regions", [[torch.zeros(0, 4)], torch.zeros(0, 5)])
 def test_pitfall_no_region(layer, regions):
+    # pitfall: roi: no region
     out, gradient = value_and_gradient(layer, MAP, regions, 2)
     assert out.shape == (0, 1, 2, 2)
     assert torch.equal(gradient, torch.zeros_like(MAP))

@@ -67,6 +67,7 @@ def test_training_repeats_from_one_seed():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_non_finite_loss_stops_with_step_name_and_hint(bad):
+    # pitfall: training: learning rate too high
     class Breaks(Line):
         def forward(self, images, targets):
             losses = super().forward(images, targets)
@@ -82,6 +83,7 @@ def test_non_finite_loss_stops_with_step_name_and_hint(bad):
 
 
 def test_too_high_a_rate_stops_and_keeps_good_weights():
+    # pitfall: training: learning rate too high
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), 1e30)
     with pytest.raises(NonFiniteLoss, match="box is (nan|inf)"):

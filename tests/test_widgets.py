@@ -1,15 +1,20 @@
 """Explorers: the logic by hand, and that a moved control draws a new picture."""
 
 import base64
+import gc
 import io
 import warnings
+import weakref
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from course_utils import plot
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import box_iou, nms
@@ -19,6 +24,7 @@ from course_utils.metrics import evaluate
 from course_utils.rcnn import RCNN, RegionNet
 from course_utils.rpn import RPN
 from course_utils.widgets import Explorer, boxes, empty_figure, localize, slider, tasks
+from course_utils.widgets import compare as compare_widgets
 from course_utils.widgets import fast_rcnn as fast_widgets
 from course_utils.widgets import faster_rcnn as faster_widgets
 from course_utils.widgets import metrics as metric_widgets
@@ -94,6 +100,7 @@ class Pictures:
     classes = ("mug", "ball")
 
     def __getitem__(self, i):
+        torch.manual_seed(i)
         return picture()
 
 
@@ -154,6 +161,24 @@ def all_stages():
     return faster_widgets.every_stage(model, [image] * 2, [target] * 2, ("mug", "ball"))
 
 
+def at_all_settings():
+    class Scenes(list):
+        classes = ("mug", "ball")
+
+    trunk, head = pieces()
+    models = {"one": FasterRCNN(trunk, RPN(8, AnchorGrid()), head, min_score=0).eval()}
+    models["two"] = models["one"]
+    numbers = torch.rand(9, 2), torch.tensor([4.0, 4, 30, 30]).expand(9, 2, 4)
+    settings = [(n, count, iou) for n in models for count in (5, 9) for iou in (0.3, 1)]
+    return compare_widgets.speed_and_accuracy(
+        models,
+        Scenes([picture(), picture()]),
+        {setting: 0.1 * i for i, setting in enumerate(settings)},
+        {name: [numbers] * 2 for name in models},
+        {(n, count): {"trunk": 9.0 * count} for n, count, _ in settings},
+    )
+
+
 EXPLORERS = [
     (lambda: proposal_widgets.segments(photos()), {"scale": 600, "min_size": 400}),
     (lambda: proposal_widgets.segments(photos()), {"picture": "turned"}),
@@ -197,6 +222,8 @@ EXPLORERS = [
         {"windows": 1},
     ),
     (all_stages, {"stage": "proposals"}),
+    (at_all_settings, {"nms_iou": 1}),
+    (at_all_settings, {"count": 9}),
     (lambda: localize.loss_weights([(0.1, 0.5, 0.2), (1, 0.9, 0.7)]), {"run": 0}),
 ]
 
@@ -250,6 +277,7 @@ def test_tile_puts_crops_in_rows():
 
 @pytest.mark.parametrize("make, move", EXPLORERS)
 def test_moved_control_draws_a_new_picture(make, move):
+    # pitfall: widgets: plot vanishes and page jumps
     torch.manual_seed(0)
     explorer = make()
     first = explorer.png
@@ -259,6 +287,78 @@ def test_moved_control_draws_a_new_picture(make, move):
     assert explorer.image.width == f"{shown.width}px", "the page must not jump"
     assert shown.size == Image.open(io.BytesIO(first)).size
     assert plt.get_fignums() == [], "a figure stayed open"
+
+
+@pytest.mark.parametrize("make, move", EXPLORERS)
+def test_a_state_has_one_picture(make, move):
+    torch.manual_seed(0)
+    explorer = make()
+    before = {name: explorer.controls[name].value for name in move}
+    first, there = explorer.png, explorer.set(**move).png
+    assert explorer.set(**before).png == first
+    assert explorer.set(**move).png == there
+
+
+def test_no_figure_outlives_its_move():
+    alive = []
+
+    def draw(n):
+        figure, (ax,) = empty_figure(200, 100)
+        ax.plot([0, n])
+        alive.append(weakref.ref(figure))
+        return figure
+
+    gc.collect()
+    explorer = Explorer(draw, n=slider("n", 0, 30, 1))
+    for n in range(2, 22):
+        explorer.set(n=n)
+    assert len(alive) == 21 and not any(figure() for figure in alive)
+    assert plt.get_fignums() == []
+
+
+def test_a_drawing_that_fails_leaves_python_as_it_was():
+    def draw(n):
+        assert not gc.isenabled() and matplotlib.rcParams["axes.titley"] == 1
+        return empty_figure(200, 100)[0] if n else 1 / 0
+
+    explorer = Explorer(draw, n=slider("n", 0, 5, 1))
+    with pytest.raises(ZeroDivisionError):
+        explorer.set(n=0)
+    assert gc.isenabled() and matplotlib.rcParams["axes.titley"] is None
+    gc.disable()
+    try:
+        explorer.set(n=2)
+        assert not gc.isenabled(), "switched off by the learner"
+    finally:
+        gc.enable()
+
+
+def pixels(paint):
+    """What paint(ax) draws over a picture."""
+    figure, (ax,) = empty_figure(200, 160)
+    plot.show_image(torch.linspace(0, 1, 3600).view(1, 40, 90).expand(3, 40, 90), ax)
+    paint(ax)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
+@pytest.mark.parametrize("width, style", [(0.4, "-"), (1, ":"), (1.5, "--"), (3, "-")])
+def test_many_boxes_look_as_rectangles_one_by_one(width, style):
+    corner = torch.rand(40, 2) * 30
+    some = torch.cat([corner, corner + torch.rand(40, 2) * 40], 1)
+    colors = [plot.COLORS[i % 8] for i in range(40)]
+
+    def one_by_one(ax):
+        line = {"fill": False, "linewidth": width, "linestyle": style}
+        for (x1, y1, x2, y2), color in zip(some.tolist(), colors):
+            shape = (x1, y1), x2 - x1, y2 - y1
+            ax.add_patch(plt.Rectangle(*shape, edgecolor=color, **line))
+
+    ours = pixels(lambda ax: plot.draw_boxes(some, None, colors, ax, width, style))
+    assert np.array_equal(ours, pixels(one_by_one))
+    nothing = pixels(lambda ax: plot.draw_boxes(some[:0], ax=ax))
+    assert np.array_equal(nothing, pixels(lambda ax: None))
 
 
 def test_all_tasks_and_the_ends_of_every_slider_draw():
@@ -271,6 +371,7 @@ def test_all_tasks_and_the_ends_of_every_slider_draw():
 
 
 def test_explorer_shows_a_widget_and_a_still_picture():
+    # pitfall: widgets: Lab and kernel in two environments
     def draw(n):
         figure, (ax,) = empty_figure(200, 100)
         ax.plot([0, n])

@@ -1,5 +1,7 @@
 """Checks of the exercises of lessons 10 to 13."""
 
+import torch
+
 from course_utils.checks import as_tensor, attempted, exercise
 
 
@@ -50,3 +52,148 @@ def best_within(function):
         return hint
     if function(settings, 5) is not None:
         return "nothing takes 5 ms or less: return None"
+
+
+@exercise("11.1 counting anchors")
+def count_anchors(function):
+    got = int(attempted(function(180, 240, (8, 16), (9, 6))))
+    hints = {
+        23 * 30 * 9 + 12 * 15 * 6: None,
+        22 * 30 * 9 + 11 * 15 * 6: "the last row of cells hangs over: round up",
+        23 * 30 + 12 * 15: "those are the cells; each has several anchors",
+        23 * 30 * 9: "that is the first map alone; add the second",
+        23 * 30 * 9 * (12 * 15 * 6): "the maps add up, they do not multiply",
+        180 * 240 * 15: "anchors stand at cells, not at pixels: divide by the stride",
+    }
+    return hints.get(got, f"180 x 240, strides 8 and 16, 9 and 6 shapes gave {got}")
+
+
+@exercise("11.2 focal weight")
+def focal_weight(function):
+    got = round(float(as_tensor(function(0.9, 2.0))), 4)
+    hints = {
+        0.01: None,
+        0.81: "that is p to the gamma: it keeps the easy ones and drops the hard ones",
+        0.0025: "leave alpha out: only the factor that depends on how sure it is",
+        0.0011: "leave the logarithm out: only the factor in front of it",
+        0.2: "gamma is an exponent, not a factor",
+    }
+    return hints.get(got, f"p = 0.9 and gamma = 2 gave {got}")
+
+
+@exercise("11.3 hard negatives")
+def hard_negatives(function):
+    losses = torch.tensor([0.1, 5.0, 0.4, 2.0, 0.3, 0.9])
+    positive = torch.tensor([False, True, False, False, False, False])
+    got = tuple(sorted(int(v) for v in attempted(function(losses, positive, 2))))
+    hints = {
+        (3, 5): None,
+        (1, 3): "1 is a positive: only negatives are to be chosen",
+        (0, 4): "those have the smallest loss: the network knows them already",
+        (1, 3, 5): "return the negatives alone; the positives train anyway",
+        (3,): "one positive and a ratio of 2: two negatives",
+        (0, 2, 3, 4, 5): "not all negatives: `ratio` for each positive",
+    }
+    return hints.get(got, f"losses {losses.tolist()} gave {list(got)}")
+
+
+@exercise("12.1 from the square")
+def from_square(function):
+    got = as_tensor(function(torch.tensor([96.0, 192, 288, 384]), 300, 500)).tolist()
+    hints = [
+        ([125, 150, 375, 300], None),
+        ([75, 250, 225, 500], "height and width are swapped: x goes with the width"),
+        ([73.728, 245.76, 221.184, 491.52], "that goes into the square, not back"),
+        ([125, 150, 288, 384], "scale the lower right corner too"),
+    ]
+    for values, hint in hints:
+        if torch.allclose(torch.tensor(got), torch.tensor(values).float(), atol=0.01):
+            return hint
+    return f"96, 192, 288, 384 in a photograph of 300 x 500 gave {got}"
+
+
+@exercise("12.2 cache or not")
+def cache_seconds(function):
+    got = [round(float(v), 3) for v in as_tensor(function(1000, 5, 0.03, 0.002))]
+    hints = {
+        (150.0, 42.0): None,
+        (42.0, 150.0): "the two are swapped: without a cache first",
+        (150.0, 40.0): "writing takes time as well as reading",
+        (150.0, 30.0): "add the disk: one writing and a reading in each pass",
+        (150.0, 32.0): "the maps are read in each pass, not once",
+        (30.0, 42.0): "without a cache the trunk runs in each pass",
+        (160.0, 42.0): "without a cache nothing is written or read",
+    }
+    return hints.get(tuple(got), f"1,000 photographs in 5 passes gave {got}")
+
+
+@exercise("12.3 what to work on")
+def shares(function):
+    total = {"right": 60, "twice": 5, "class": 10, "place": 15, "background": 10}
+    got = [round(float(v), 3) for v in as_tensor(function(total | {"missed": 90}))]
+    hints = {
+        (0.4, 0.6): None,
+        (0.6, 0.4): "the two are swapped: objects found first",
+        (0.4, 0.316): "missed objects are no answers: leave them out of the second",
+        (0.316, 0.6): "of the objects: right and missed only",
+        (0.4, 0.632): "an object found twice is a wrong answer too",
+        (0.4, 0.65): "the second finding of an object is not right",
+    }
+    return hints.get(tuple(got), f"{total | {'missed': 90}} gave {got}")
+
+
+@exercise("13.1 from YOLO")
+def from_yolo(function):
+    got = as_tensor(function(0.5, 0.25, 0.2, 0.1, 640, 480)).tolist()
+    got = [round(v, 2) for v in got]
+    hints = {
+        (256.0, 96.0, 384.0, 144.0): None,
+        (320.0, 120.0, 448.0, 168.0): "the first two are the center, not a corner",
+        (320.0, 120.0, 128.0, 48.0): "return corners: center -+ half the size",
+        (0.4, 0.2, 0.6, 0.3): "multiply by the image's width and height",
+        (192.0, 128.0, 288.0, 192.0): "swapped: x goes with the width",
+        (192.0, 72.0, 448.0, 168.0): "half the size on each side, not all of it",
+        (
+            257.0,
+            97.0,
+            384.0,
+            144.0,
+        ): "YOLO counts no pixels: nothing to add or subtract",
+    }
+    return hints.get(tuple(got), f"0.5 0.25 0.2 0.1 of 640 x 480 gave {got}")
+
+
+@exercise("13.2 turn a box")
+def turn_right(function):
+    got = [round(float(v), 2) for v in as_tensor(function((10, 20, 50, 40), 100, 60))]
+    hints = {
+        (20.0, 10.0, 40.0, 50.0): None,
+        (10.0, 20.0, 50.0, 40.0): "nothing moved",
+        (20.0, 50.0, 40.0, 90.0): "that is a quarter to the left",
+        (40.0, 10.0, 20.0, 50.0): "the corners are swapped: the smaller x comes first",
+        (
+            60.0,
+            10.0,
+            80.0,
+            50.0,
+        ): "the new x counts from the old lower border: height - y",
+        (50.0, 20.0, 90.0, 40.0): "that is a mirror image; x and y change places, too",
+    }
+    return hints.get(tuple(got), f"10, 20, 50, 40 of 100 x 60 pixels gave {got}")
+
+
+@exercise("13.3 a fair split")
+def fair_split(function):
+    names = [
+        f"{place}_{n}" for place in ("attic", "barn", "cave", "dock") for n in "123"
+    ]
+    train, test = attempted(function(names, "dock"))
+    train, test = list(train), list(test)
+    if set(train) & set(test):
+        return f"{sorted(set(train) & set(test))} are in both parts"
+    if {name.split("_")[0] for name in test} == {"attic", "barn", "cave"}:
+        return "the two parts are swapped: the named place is for the test"
+    if {name.split("_")[0] for name in test} != {"dock"}:
+        return "all pictures of the named place, and no others, are for the test"
+    if len(test) != 3 or set(train) | set(test) != set(names):
+        return "some pictures are in neither part"

@@ -1,10 +1,14 @@
 """Lesson 10: all detectors on one picture, their times, and accuracy against time."""
 
+import functools
+
 import ipywidgets
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plot
 from course_utils.compare import answers_from, pareto_front
-from course_utils.widgets import Explorer, empty_figure, slider
+from course_utils.widgets import Explorer, empty_figure, slider, young_garbage
 from course_utils.widgets.fast_rcnn import time_bars
 
 
@@ -35,6 +39,13 @@ def draw_pareto(points, ax):
     return ax
 
 
+def pixels(figure):
+    """A figure as an array (H, W, 4) of uint8, to be laid into others."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())
+
+
 def speed_and_accuracy(models, scenes, table, numbers, times):
     """Explorer: pictures, times and the Pareto plot at chosen settings.
 
@@ -43,10 +54,34 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
     """
     windows = sorted({count for _, count, _ in table})
     ious = sorted({iou for _, _, iou in table})
+    half = 125 * len(models), 240  # width and height of each lower part in pixels
+
+    def split(count):
+        return {name: times[name, count] for name in models}
+
+    @functools.cache
+    def bars(count):
+        figure, (ax,) = empty_figure(*half)
+        ax.set_position((0.26, 0.2, 0.66, 0.56))
+        time_bars(split(count), ax)
+        return pixels(figure)
+
+    @functools.cache
+    def pareto(count, nms_iou):
+        figure, (ax,) = empty_figure(*half)
+        ax.set_position((0.12, 0.2, 0.8, 0.66))
+        points = {
+            name: (sum(phases.values()), table[name, count, nms_iou])
+            for name, phases in split(count).items()
+        }
+        most = max(ms for ms, _ in points.values())
+        draw_pareto(points, ax)
+        ax.set(xlim=(0, 1.1 * most), ylim=(min(table.values()) - 0.15, 1))
+        return pixels(figure)
 
     def draw(picture, count, nms_iou, score):
         image = scenes[picture][0]
-        figure, axes = empty_figure(250 * len(models), 480, len(models))
+        figure, axes = empty_figure(2 * half[0], 2 * half[1], len(models))
         for n, (ax, (name, model)) in enumerate(zip(axes, models.items())):
             some = numbers[name][picture]
             answer = answers_from(some, model, image.shape[1:], count, nms_iou)
@@ -56,17 +91,15 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
             ax.set_position((n / len(models) + 0.005, 0.52, 0.99 / len(models), 0.4))
             plot.draw_target(kept, scenes.classes, plot.show_image(image, ax))
             ax.set_title(f"{name}: {len(kept['boxes'])} boxes", fontsize=10)
-        now = {name: times[name, count] for name in models}
-        time_bars(now, figure.add_axes((0.13, 0.1, 0.33, 0.28)))
-        points = {
-            name: (sum(now[name].values()), table[name, count, nms_iou])
-            for name in models
-        }
-        ax = draw_pareto(points, figure.add_axes((0.56, 0.1, 0.4, 0.33)))
-        values = [ms for ms, _ in points.values()]
-        ax.set(xlim=(0, 1.1 * max(values)), ylim=(min(table.values()) - 0.15, 1))
+        figure.figimage(bars(count))
+        figure.figimage(pareto(count, nms_iou), half[0])
         return figure
 
+    with young_garbage():  # all of them now, so that no move waits
+        for count in windows:
+            bars(count)
+            for nms_iou in ious:
+                pareto(count, nms_iou)
     return Explorer(
         draw,
         picture=slider("picture", 0, len(scenes) - 1, 0),

@@ -4,7 +4,7 @@ import torch
 
 from course_utils import plot
 from course_utils.boxes import clip_boxes, decode_boxes
-from course_utils.fast_rcnn import STDS, head_answers, sample_regions, stack_images
+from course_utils.fast_rcnn import STDS, head_answers, sample_regions
 from course_utils.rpn import pick_proposals
 from course_utils.widgets import Explorer, choice, empty_figure, slider
 
@@ -20,8 +20,7 @@ def stages(model, image):
     ``proposals`` (N, 4); ``pooled`` (N, C, P, P); ``scores`` (N, num_classes) logits;
     ``deltas`` (N, K, 4).
     """
-    batch, _ = stack_images([image], model.stride)
-    features = model.trunk(batch)
+    features = model.trunk(model.prepare([image])[0])
     objectness, deltas, anchors = model.rpn(features)
     moved = decode_boxes(deltas[0], anchors, STDS)
     proposals, _ = pick_proposals(

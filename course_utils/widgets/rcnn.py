@@ -35,13 +35,11 @@ def tile(crops, columns=8):
 
 def stage_viewer(model, images, classes):
     """Explorer: proposals, crops, scores, regressed boxes, survivors of NMS."""
-    made = {}
+    with torch.no_grad():  # now, so that no move waits for it
+        made = [stages(model, image) for image in images]
 
     def draw(picture, stage, windows, min_margin):
         image = images[picture]
-        if picture not in made:
-            with torch.no_grad():
-                made[picture] = stages(model, image)
         parts = {key: value[:windows] for key, value in made[picture].items()}
         figure, (ax,) = empty_figure(560, 460)
         if stage == "warped":

@@ -1,0 +1,311 @@
+"""Detectors of real photographs: the course's parts over a frozen ImageNet trunk."""
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from tqdm.auto import tqdm
+
+from course_utils.anchors import AnchorGrid
+from course_utils.backbone import imagenet_trunk
+from course_utils.data import Images, VOCDataset, find_data, flip
+from course_utils.env import REPOSITORY, cached_array, in_ci, load_weights, save_weights
+from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.faster_rcnn import FasterRCNN
+from course_utils.files import let_go
+from course_utils.labels import look_at
+from course_utils.roi import roi_align
+from course_utils.rpn import RPN
+
+SIDE = 384  # every photograph is warped to a square of this many pixels
+SHAPES = ((112, SIDE // 16, SIDE // 16), (320, SIDE // 32, SIDE // 32))
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
+    *("cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
+    *("sheep", "sofa", "train", "tvmonitor"),
+)
+# Anchors: sides from 31 to 326 pixels of the square.
+SIZES = tuple(share * SIDE for share in (0.08, 0.16, 0.32, 0.56, 0.85))
+
+
+def photographs(split, first=None):
+    """The course's photographs of PASCAL VOC 2007: 1,250 "trainval", 1,000 "test".
+
+    first: only the first n. Their names are in data/voc2007_ids. Without the data set
+    the splits "train" and "test" of tabletop stand in, and one line says so. Lesson 12.
+    """
+    try:
+        root = find_data("voc2007")
+    except FileNotFoundError as error:
+        print(f"{error}\nTabletop stands in.")
+        stand_in = {"trainval": "train"}.get(split, split)
+        return VOCDataset(find_data("tabletop"), stand_in, first=first)
+    ids = (REPOSITORY / "data" / "voc2007_ids" / f"{split}.txt").read_text().split()
+    return VOCDataset(root, split, VOC_CLASSES, first, ids)
+
+
+def to_square(image):
+    """An image (3, H, W), in 0..1 or uint8, as (3, 384, 384) in 0..1. Lesson 12."""
+    image = image.float() / 255 if image.dtype == torch.uint8 else image
+    size = (SIDE, SIDE)
+    small = F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+    return small.clamp(0, 1)
+
+
+def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
+    """The frozen trunk's maps of all images, kept on disk as float16.
+
+    dataset: a `VOCDataset` of N images; mirror: their mirror images too, which stand
+    after them. Returns a read-only array (N or 2 N, numbers of both maps) mapped into
+    memory, 222 KB an image. It belongs to these weights and image files; with others it
+    is made again. About 35 ms an image on two cores. Lesson 12.
+    """
+    key = hashlib.sha256()
+    for value in trunk.state_dict().values():
+        key.update(value.numpy().tobytes())
+    for path in Images(dataset).paths:
+        stat = path.stat()
+        key.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns} {mirror}".encode())
+    n = len(dataset)
+
+    @torch.no_grad()
+    def fill(array):
+        images = Images(dataset)
+        steps = range(0, n, batch)
+        for i in tqdm(steps, desc=name, disable=in_ci(), leave=False):
+            squares = [to_square(images[k]) for k in range(i, min(i + batch, n))]
+            squares = torch.stack(squares)
+            for start, some in ((0, squares), (n, squares.flip(3)))[: 1 + mirror]:
+                maps = torch.cat([part.flatten(1) for part in trunk(some)], 1)
+                array[start + i : start + i + len(some)] = maps.numpy()
+            let_go(array)
+
+    shape = (n * (1 + mirror), sum(map(math.prod, SHAPES)))
+    return cached_array(f"{name}-{key.hexdigest()[:12]}", shape, np.float16, fill)
+
+
+def split_maps(rows):
+    """Rows of `frozen_maps`, (B, ...), as two float32 maps (B, C, H, W). Lesson 12."""
+    sizes = [math.prod(shape) for shape in SHAPES]
+    parts = rows.float().split(sizes, 1)
+    return [part.unflatten(1, shape) for part, shape in zip(parts, SHAPES)]
+
+
+class Photographs(torch.utils.data.Dataset):
+    """The maps of a data set's images, and targets in pixels of the 384 x 384 square.
+
+    maps: from `frozen_maps`; where it holds mirror images, one of each two is drawn at
+    random. IoU does not change when both boxes are stretched alike, so a score in the
+    square is the score in the photograph. Items are (row of numbers, target).
+    Lesson 12.
+    """
+
+    def __init__(self, dataset, maps, proposals=None):
+        self.maps, self.classes = maps, dataset.classes
+        self.mirror = len(maps) == 2 * len(dataset)
+        self.targets = [dataset.target(i) for i in range(len(dataset))]
+        for i, target in enumerate(self.targets):
+            path = dataset.path("JPEGImages", dataset.ids[i])
+            width, height = look_at(path).upright
+            scale = SIDE / torch.tensor([width, height, width, height])
+            target["boxes"] = target["boxes"] * scale
+            if proposals:
+                target["proposals"] = proposals[i] * scale
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, i):
+        target = self.targets[i]
+        if self.mirror and torch.rand(()) < 0.5:
+            i += len(self.targets)
+            target = flip(torch.empty(1, SIDE, SIDE), target)[1]
+        return self.row(i), target
+
+    def row(self, i):
+        """Row i of the maps, as a float16 tensor.
+
+        A file is mapped anew for each row: pages of a mapping that stays would count as
+        memory of this process until it ends.
+        """
+        maps = self.maps
+        if isinstance(maps, np.memmap):
+            maps = np.load(maps.filename, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(np.array(maps[i]))
+
+
+class Neck(nn.Module):
+    """Both maps of the trunk as one: (B, C, 24, 24), a cell for 16 pixels.
+
+    Each is reduced to C channels by a 1 x 1 convolution; the coarse one is enlarged;
+    the mean of the coarse map, which says what the photograph is about, is added
+    everywhere. Source: the lateral links of FPN, Lin et al. 2017, section 3. Lesson 12.
+    """
+
+    def __init__(self, channels=192):
+        super().__init__()
+        self.out_channels = channels
+        for name, (depth, _, _) in zip(("fine", "coarse"), SHAPES):
+            self.register_buffer(f"{name}_mean", torch.zeros(depth, 1, 1))
+            self.register_buffer(f"{name}_std", torch.ones(depth, 1, 1))
+            setattr(self, name, nn.Conv2d(depth, channels, 1))
+        self.whole = nn.Conv2d(SHAPES[1][0], channels, 1)
+        self.norm = nn.GroupNorm(16, channels)
+
+    def standardise(self, maps, count=64):
+        """Take each channel's mean and deviation from `count` rows of `frozen_maps`."""
+        chosen = np.linspace(0, len(maps) - 1, min(count, len(maps))).astype(int)
+        parts = split_maps(torch.from_numpy(maps[chosen]))
+        for name, part in zip(("fine", "coarse"), parts):
+            std, mean = torch.std_mean(part, (0, 2, 3), keepdim=True)
+            getattr(self, f"{name}_mean").copy_(mean[0])
+            getattr(self, f"{name}_std").copy_(std[0] + 1e-3)
+        return self
+
+    def forward(self, maps):
+        fine, coarse = maps
+        fine = (fine - self.fine_mean) / self.fine_std
+        coarse = (coarse - self.coarse_mean) / self.coarse_std
+        up = F.interpolate(self.coarse(coarse), fine.shape[2:], mode="nearest")
+        whole = self.whole(coarse.mean((2, 3), keepdim=True))
+        return torch.relu(self.norm(self.fine(fine) + up + whole))
+
+
+class Prepare:
+    """What a detector does with a list of images before its neck sees them.
+
+    Photographs (3, H, W) go through the frozen trunk; rows of `frozen_maps` are taken
+    as they are. Gives two maps, and [(384, 384)] for each image. Lesson 12.
+    """
+
+    def __init__(self, trunk):
+        self.trunk = trunk
+
+    def __call__(self, images):
+        if images[0].ndim == 1:
+            maps = split_maps(torch.stack(images))
+        else:
+            maps = self.trunk(torch.stack([to_square(image) for image in images]))
+        return maps, [(SIDE, SIDE)] * len(images)
+
+
+class PhotoHead(RegionHead):
+    """A `RegionHead` with dropout, and one box for all classes. Lesson 12."""
+
+    def __init__(self, channels, num_classes, pool_size=7, hidden=512, dropout=0.4):
+        super().__init__(channels, num_classes, pool_size, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.deltas = nn.Linear(hidden, 4)
+        nn.init.normal_(self.deltas.weight, std=0.001)
+        nn.init.zeros_(self.deltas.bias)
+
+    def forward(self, pooled):
+        x = self.dropout(torch.relu(self.fc1(pooled.flatten(1))))
+        x = self.dropout(torch.relu(self.fc2(x)))
+        scores = self.scores(x)
+        return scores, self.deltas(x)[:, None].expand(-1, scores.shape[1] - 1, -1)
+
+
+def in_pixels(answers, images):
+    """Answers in the 384 x 384 square, as pixels of the photographs. Lesson 12."""
+    for answer, image in zip(answers, images):
+        if image.ndim == 3:
+            height, width = image.shape[1:]
+            scale = torch.tensor([width, height, width, height]) / SIDE
+            answer["boxes"] = answer["boxes"] * scale
+    return answers
+
+
+class PhotoFasterRCNN(FasterRCNN):
+    """The `FasterRCNN` of lesson 09 for photographs.
+
+    trunk: a frozen `imagenet_trunk`; sizes: of the anchors, in pixels of the square;
+    images: (3, H, W) of any size or rows of `frozen_maps`, in training rows only.
+    Answers are in pixels of the image given, those of rows in pixels of the square.
+    Lesson 12.
+    """
+
+    def __init__(self, trunk, num_classes, channels=192, hidden=512, sizes=SIZES):
+        rpn = RPN(
+            channels,
+            AnchorGrid(sizes, stride=16),
+            positive=0.65,
+            share=0.25,
+            before=500,
+            train_after=150,
+            test_after=150,
+        )
+        head = PhotoHead(channels, num_classes, hidden=hidden)
+        super().__init__(
+            Neck(channels), rpn, head, stride=16, nms_iou=0.4, prepare=Prepare(trunk)
+        )
+
+    def answers(self, images):
+        return in_pixels(super().answers(images), images)
+
+
+class PhotoFastRCNN(FastRCNN):
+    """The `FastRCNN` of lesson 07 for photographs; see `PhotoFasterRCNN`. Lesson 12."""
+
+    def __init__(self, trunk, num_classes, channels=192, hidden=512):
+        super().__init__(
+            Neck(channels),
+            PhotoHead(channels, num_classes, hidden=hidden),
+            stride=16,
+            pool=roi_align,
+            nms_iou=0.4,
+            prepare=Prepare(trunk),
+        )
+
+
+def start_from(model, trained):
+    """Give `model` all weights of `trained` that fit; returns the names left fresh.
+
+    Two detectors of different classes differ in the last layer only. Lesson 13.
+    """
+    own, theirs = model.state_dict(), trained.state_dict()
+    fits = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fits, strict=False)
+    return sorted(own.keys() - fits.keys())
+
+
+def save_detector(model, path, classes, half=True):
+    """Write a `PhotoFasterRCNN` to one safetensors file, with its class names.
+
+    The frozen trunk is left out: it comes with a pip package. half: as float16, 10 MB.
+    Lesson 13.
+    """
+    about = {"classes": list(classes), "sizes": list(model.rpn.grid.sizes)}
+    about = {key: json.dumps(value) for key, value in about.items()}
+    save_weights(model.state_dict(), path, half, about)
+
+
+def load_detector(path):
+    """(model in evaluation mode, class names) from a file of `save_detector`.
+
+    path: the file, or ``"voc2007"`` for the detector of 20 classes that comes with the
+    course. Raises ValueError, naming the file, if it holds no such detector, and
+    FileNotFoundError. Lesson 13.
+    """
+    if str(path) == "voc2007":
+        path = REPOSITORY / "data" / "weights" / "voc2007.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            channels = file.get_slice("trunk.norm.weight").get_shape()[0]
+            hidden = file.get_slice("head.fc2.weight").get_shape()[0]
+        classes, sizes = (json.loads(about[key]) for key in ("classes", "sizes"))
+    except (SafetensorError, KeyError, IsADirectoryError) as error:
+        raise ValueError(
+            f"{path} holds no detector of photos.save_detector ({error})"
+        ) from None
+    settings = len(classes) + 1, channels, hidden, sizes
+    model = PhotoFasterRCNN(imagenet_trunk(), *settings)
+    if not load_weights(model, path):
+        raise ValueError(f"{path}: its weights do not fit {len(classes)} classes")
+    return model.eval(), classes

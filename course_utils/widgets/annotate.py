@@ -1,0 +1,251 @@
+"""Lesson 13: draw boxes on pictures of your own, saved as VOC XML."""
+
+import base64
+import html
+import io
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import ipywidgets
+import torch
+from PIL import Image
+
+from course_utils import plot
+from course_utils.boxes import clip_boxes
+from course_utils.data import read_pixels
+from course_utils.export import upright_boxes, write_voc_xml
+from course_utils.labels import SUFFIXES, find_files, look_at, read_voc_file
+from course_utils.widgets import DPI, empty_figure
+
+SHOWN_BY_BROWSERS = ("JPEG", "PNG", "GIF", "WEBP")
+
+
+class Album:
+    """The images of a folder and their VOC XML files: what `annotate` works on.
+
+    folder: with the images. classes: the names to draw. out: the folder of the XML; by
+    default the images' own if XML lies there already, else its Annotations/. Unreadable
+    images are named in ``unreadable`` and left out; raises ValueError if none is left.
+
+    ``at`` is the place in ``images`` of the present one; it starts at the first without
+    labels, or at 0. Lesson 13.
+    """
+
+    def __init__(self, folder, classes, out=None):
+        folder = Path(folder)
+        self.classes, self.images, self.unreadable = list(classes), [], []
+        for path in find_files(folder, SUFFIXES):
+            try:
+                look_at(path)
+                self.images.append(path)
+            except ValueError as error:
+                self.unreadable.append(str(error))
+        if not self.images:
+            raise ValueError(f"{folder}: no image that can be read")
+        inner = folder / "Annotations"
+        beside = any(folder.glob("*.xml")) and not inner.is_dir()
+        self.out = Path(out) if out else folder if beside else inner
+        self.stems = Counter(path.stem.casefold() for path in self.images)
+        there = [self.xml(path).is_file() for path in self.images]
+        self.at = 0 if all(there) else there.index(False)
+
+    @property
+    def image(self):
+        """The path of the present image."""
+        return self.images[self.at]
+
+    def xml(self, image):
+        """The label file of an image: a.xml, or a.jpg.xml if there is a.png, too."""
+        alone = self.stems[image.stem.casefold()] == 1
+        return self.out / f"{image.stem if alone else image.name}.xml"
+
+    def move(self, step):
+        """Go on by `step` images; False, and no move, at either end."""
+        there = 0 <= self.at + step < len(self.images)
+        self.at += step * there
+        return there
+
+    def load(self):
+        """The present image's boxes as the widget has them: x, y, width, height, label.
+
+        From its XML file, turned upright with the picture; empty without one. Raises
+        ValueError for a file that can not be read.
+        """
+        path = self.xml(self.image)
+        if not path.is_file():
+            return []
+        record = read_voc_file(self.image, path)
+        if record["problem"]:
+            raise ValueError(f"{path}: {record['problem']}")
+        boxes = upright_boxes(record, look_at(self.image))
+        return [
+            {
+                "x": x1,
+                "y": y1,
+                "width": x2 - x1,
+                "height": y2 - y1,
+                "label": o["name"].strip(),
+                "difficult": o["difficult"],
+            }
+            for (x1, y1, x2, y2), o in zip(boxes, record["objects"])
+        ]
+
+    def save(self, drawn):
+        """Write `drawn`, boxes as the widget has them, as the present image's XML.
+
+        Boxes are clipped to the image; a mere click, under 1 pixel wide or high, is no
+        box. An older file is kept beside it with .bak at its name, the first one for
+        good. Returns how many boxes were written. Raises ValueError for one without a
+        class.
+        """
+        width, height = look_at(self.image).upright
+        answer = box_answer(drawn, (width, height))
+        names = self.names(drawn)
+        if not all(answer["names"]):
+            raise ValueError("a box has no class; choose one, then press C")
+        labels = [names.index(name) + 1 for name in answer["names"]]
+        path = self.xml(self.image)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        backup = path.with_name(path.name + ".bak")
+        if path.is_file() and not backup.exists():
+            shutil.copy2(path, backup)
+        answer |= {"labels": labels}
+        write_voc_xml(path, (width, height), answer, names, self.image.name)
+        return len(labels)
+
+    def names(self, drawn):
+        """The classes, and after them what other names `drawn` has."""
+        return list(dict.fromkeys([*self.classes, *(d["label"] for d in drawn)]))
+
+
+def box_answer(drawn, size):
+    """Boxes as the widget has them -> dict of boxes (N, 4), names and difficult.
+
+    Drawn from the right or upwards they have a negative width or height. size: (width,
+    height) of the image, to which they are clipped; what is under 1 pixel is left out.
+    """
+    if not drawn:
+        return {"boxes": torch.zeros(0, 4), "names": [], "difficult": []}
+    x, y, w, h = torch.tensor(
+        [[float(d[key]) for key in ("x", "y", "width", "height")] for d in drawn]
+    ).unbind(1)
+    corners = torch.stack([x, y, x + w, y + h], 1).view(-1, 2, 2)
+    corners = torch.cat([corners.amin(1), corners.amax(1)], 1)
+    boxes = clip_boxes(corners, size[::-1])
+    keep = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
+    kept = [d for d, k in zip(drawn, keep.tolist()) if k]
+    return {
+        "boxes": boxes[keep],
+        "names": [d["label"] for d in kept],
+        "difficult": [bool(d.get("difficult")) for d in kept],
+    }
+
+
+def browser_bytes(path):
+    """An image file's bytes as every browser shows them upright."""
+    picture = look_at(path)
+    if picture.format in SHOWN_BY_BROWSERS and picture.orientation == 1:
+        return Path(path).read_bytes()
+    buffer, pixels = io.BytesIO(), read_pixels(path).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+class Annotator:
+    """The widget on an `Album`: Submit saves and goes on, Skip goes on, Back goes back.
+
+    As a cell's last line it shows itself; where widgets do not run, a picture of the
+    present image and its boxes stands in. ``album``, ``widget`` (the BBoxWidget) and
+    ``status`` (its line of text) are open to code. Lesson 13.
+    """
+
+    def __init__(self, album):
+        try:
+            from jupyter_bbox_widget import BBoxWidget
+        except ImportError:
+            raise ImportError(
+                "jupyter_bbox_widget is missing: pip install jupyter_bbox_widget, then"
+                " restart JupyterLab"
+            ) from None
+        self.album, self.widget = album, BBoxWidget(label=album.classes[0])
+        self.status = ipywidgets.HTML()
+        back = ipywidgets.Button(description="Back", icon="arrow-left")
+        back.on_click(lambda _: self.go(-1))
+        self.widget.on_submit(self.submit)
+        self.widget.on_skip(lambda: self.go(1))
+        self.box = ipywidgets.VBox([self.status, self.widget, back])
+        self.show("; ".join(album.unreadable))
+
+    def show(self, said=""):
+        """Bring the present image and its boxes into the widget, with a line said."""
+        try:
+            drawn = self.album.load()
+        except ValueError as error:
+            drawn, said = [], f"{error}; draw the boxes anew"
+        self.widget.selected_index = -1
+        self.widget.bboxes = []
+        self.widget.classes = self.album.names(drawn)
+        self.widget.image_bytes = browser_bytes(self.album.image)
+        self.widget.bboxes = drawn
+        self.say(said)
+
+    def say(self, text):
+        """Put a line above the picture: where we are, and `text`."""
+        at, images = self.album.at + 1, self.album.images
+        line = f"{at} of {len(images)}: {self.album.image.name}"
+        self.status.value = html.escape(f"{line}. {text}" if text else line)
+
+    def go(self, step):
+        """Go on by `step` images without saving."""
+        if self.album.move(step):
+            self.show()
+        else:
+            self.say("there are no more images on this side")
+
+    def submit(self):
+        """Save the boxes now drawn and go on; what can not be saved stays."""
+        try:
+            count = self.album.save(self.widget.bboxes)
+        except (ValueError, OSError) as error:
+            self.say(f"NOT saved: {error}")
+            return
+        boxes = "1 box" if count == 1 else f"{count} boxes"
+        said = f"{self.album.image.name}: {boxes} saved"
+        if self.album.move(1):
+            self.show(said)
+        else:
+            self.say(f"{said}. That was the last image; labels are in {self.album.out}")
+
+    @property
+    def png(self):
+        """A picture of the present image with its boxes, as PNG bytes."""
+        image, drawn = read_pixels(self.album.image), self.widget.bboxes
+        answer = box_answer(drawn, (image.shape[2], image.shape[1]))
+        names = self.album.names(drawn)
+        colors = [plot.color_of(names.index(name) + 1) for name in answer["names"]]
+        figure, (ax,) = empty_figure(560, 450)
+        plot.show_image(image, ax, self.album.image.name)
+        plot.draw_boxes(answer["boxes"], answer["names"], colors, ax)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        bundle = dict(self.box._repr_mimebundle_())
+        bundle["image/png"] = base64.b64encode(self.png).decode()
+        return bundle
+
+
+def annotate(folder, classes, out=None):
+    """Draw boxes on all images of a folder with the mouse; Submit saves VOC XML.
+
+    The keys 1, 2 ... choose the class, Enter submits, Space goes on without saving.
+
+    classes: their names. out: the folder for the XML files; by default the images' own
+    if there are XML files already, else its Annotations/. Boxes that are there already
+    can be changed; the older file is kept with .bak at its name. Read the result with
+    `labels.read_voc_labels(folder)`. Raises ValueError for a folder without images and
+    ImportError, with what to install, without jupyter_bbox_widget. Lesson 13.
+    """
+    return Annotator(Album(folder, classes, out))

@@ -1,0 +1,179 @@
+"""Measure all detectors on the photographs of VOC 2007: python data/measure_photos.py
+
+Trains R-CNN, Fast R-CNN and Faster R-CNN over the same frozen trunk, with less data and
+with a random trunk too, and scores each on 1,000 test photographs. Writes
+data/results/photos.json, which lesson 12 shows, and the detector that comes with the
+course. About 40 minutes on two cores; needs the data set, see data/README.md.
+"""
+
+import argparse
+import json
+import time
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from tqdm.auto import tqdm
+
+from course_utils import photos, rcnn
+from course_utils.backbone import imagenet_trunk
+from course_utils.data import Images, collate, find_data
+from course_utils.env import REPOSITORY, in_ci, seed_everything
+from course_utils.metrics import Timer, evaluate, report
+from course_utils.proposals import dataset_proposals, proposal_recall
+from course_utils.train import fit
+
+RESULTS = REPOSITORY / "data" / "results" / "photos.json"
+WEIGHTS = REPOSITORY / "data" / "weights" / "voc2007.safetensors"
+
+
+def score(model, data, answers):
+    """Figures of a detector that gave `answers` to all photographs of `data`."""
+    found = evaluate(answers, data.targets, data.classes, "11-point")
+    every = evaluate(answers, data.targets, data.classes, "all-point")
+    ms = {k: 1000 * v / len(data) for k, v in model.timer.seconds.items()}
+    return {
+        "map50 11-point": found["map50"],
+        "map50 all-point": every["map50"],
+        **{f"ms {phase}": value for phase, value in ms.items()},
+    }, every["ap50"]
+
+
+def train_on_maps(model, data, epochs, count=None):
+    """Seconds of training on the first `count` items of a `photos.Photographs`."""
+    data = Subset(data, range(count)) if count else data
+    loader = DataLoader(data, 8, shuffle=True, collate_fn=collate, drop_last=True)
+    history = fit(model, loader, epochs, lr=1e-3, weight_decay=0.02)
+    return history[-1]["seconds"]
+
+
+def faster(train, test, maps, trunk, epochs, count=None):
+    seed_everything(0)
+    model = photos.PhotoFasterRCNN(trunk, len(train.classes) + 1)
+    model.trunk.standardise(maps)
+    seconds = train_on_maps(model, train, epochs, count)
+    model.eval().timer = Timer()
+    answers = [model([test[i][0]])[0] for i in range(len(test))]
+    figures, by_class = score(model, test, answers)
+    return model, figures | {"seconds": seconds}, by_class
+
+
+def recall(model, test, windows=150):
+    """Recall of the RPN's proposals on all photographs of `test`."""
+    found = []
+    with torch.no_grad():
+        for i in range(len(test)):
+            maps, sizes = model.prepare([test[i][0]])
+            proposals = model.rpn.proposals(*model.rpn(model.trunk(maps)), sizes)
+            found.append(proposals[0][0])
+    return proposal_recall(found, test.targets, windows)
+
+
+def fast(train, test, maps, trunk, epochs):
+    seed_everything(0)
+    model = photos.PhotoFastRCNN(trunk, len(train.classes) + 1)
+    model.trunk.standardise(maps)
+    seconds = train_on_maps(model, train, epochs)
+    model.eval().timer = Timer()
+    answers = []
+    for i in range(len(test)):
+        row, target = test[i]
+        answers += model.answers([row], [target["proposals"]])
+    figures, _ = score(model, test, answers)
+    return figures | {"seconds": seconds}
+
+
+class CoarseMap(nn.Module):
+    """The frozen trunk's second map alone, as R-CNN's region network takes it."""
+
+    out_channels = photos.SHAPES[1][0]
+
+    def __init__(self, trunk):
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, crops):
+        return self.trunk(crops)[1]
+
+
+def slow(train, test, trunk, count, windows=100, side=96):
+    """R-CNN: features of crops, SVMs, box regression; no fine-tuning."""
+    seed_everything(0)
+    k = len(train.classes) + 1
+    model = rcnn.RCNN(rcnn.RegionNet(CoarseMap(trunk), k), k, side).eval()
+    start = time.perf_counter()
+    regions, facts = rcnn.known_regions(train, windows, k)
+    rcnn.fit_readers(model, Images(train), regions, facts, train.classes)
+    seconds = time.perf_counter() - start
+    model([Images(test)[0].float() / 255])  # warm up
+    model.timer = Timer()
+    images = Images(test)
+    some = range(min(count, len(test)))
+    answers = [model([images[i].float() / 255])[0] for i in tqdm(some, disable=in_ci())]
+    targets = [test.target(i) for i in some]
+    found = evaluate(answers, targets, test.classes, "11-point")["map50"]
+    every = evaluate(answers, targets, test.classes, "all-point")["map50"]
+    ms = {f"ms {p}": 1000 * v / len(some) for p, v in model.timer.seconds.items()}
+    return {"map50 11-point": found, "map50 all-point": every, "seconds": seconds} | ms
+
+
+def keep(name, figures):
+    """Add {name: value} figures to the file of results."""
+    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    report("photos", **(old | {f"{name} {k}": v for k, v in figures.items()}))
+    print(name, {k: round(v, 3) for k, v in figures.items()}, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="of faster, fast, rcnn, less, random")
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--rcnn-photographs", type=int, default=1000)
+    options = parser.parse_args()
+    names = options.names or ["faster", "fast", "less", "random", "rcnn"]
+    find_data("voc2007")  # stops here with a clear line if it is missing
+    train, test = photos.photographs("trainval"), photos.photographs("test")
+    trunk, epochs = imagenet_trunk(), options.epochs
+    start = time.perf_counter()
+    maps = photos.frozen_maps("voc-trainval", trunk, train, mirror=True)
+    test_maps = photos.frozen_maps("voc-test", trunk, test)
+    seconds = time.perf_counter() - start
+    print(f"maps: {seconds:.0f} s", flush=True)
+    both = [photos.Photographs(train, maps), photos.Photographs(test, test_maps)]
+    if "faster" in names:
+        model, figures, by_class = faster(*both, maps, trunk, epochs)
+        found = recall(model, both[1])
+        figures |= {"recall": found[0.5], "recall 0.7": found[0.7]}
+        keep("faster", figures)
+        keep("ap", by_class)
+        photos.save_detector(model, WEIGHTS, train.classes)
+    if "less" in names:
+        for count in 600, 200:
+            passes = epochs * len(train) // count // 2
+            _, figures, _ = faster(*both, maps, trunk, passes, count)
+            keep(f"{count} photographs", figures)
+    if "fast" in names:
+        start = time.perf_counter()
+        proposals = [dataset_proposals(part) for part in (train, test)]
+        print(f"proposals: {time.perf_counter() - start:.0f} s", flush=True)
+        parts = [
+            photos.Photographs(*part)
+            for part in zip((train, test), (maps, test_maps), proposals)
+        ]
+        keep("fast", fast(*parts, maps, trunk, epochs))
+    if "random" in names:
+        seed_everything(0)
+        rough = imagenet_trunk(pretrained=False)
+        rough_maps = photos.frozen_maps("rough-trainval", rough, train, mirror=True)
+        rough_test = photos.frozen_maps("rough-test", rough, test)
+        parts = (
+            photos.Photographs(train, rough_maps),
+            photos.Photographs(test, rough_test),
+        )
+        keep("random", faster(*parts, rough_maps, rough, epochs)[1])
+    if "rcnn" in names:
+        keep("rcnn", slow(train, test, trunk, options.rcnn_photographs))
+
+
+if __name__ == "__main__":
+    main()
