@@ -18,7 +18,8 @@ all_lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 def most_memory(path):
     """MB that a lesson may take at its peak; Binder has 2,000."""
-    return 1600 if path.stem == "12_real_photos" else 1500
+    photographs = path.stem in ("12_real_photos", "13_your_own_images")
+    return 1600 if photographs else 1500
 
 
 def run_nbval(path, results):
