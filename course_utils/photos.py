@@ -250,7 +250,10 @@ class PhotoFasterRCNN(FasterRCNN):
 
 
 class PhotoFastRCNN(FastRCNN):
-    """The `FastRCNN` of lesson 07 for photographs; see `PhotoFasterRCNN`. Lesson 12."""
+    """The `FastRCNN` of lesson 07 over the same neck, for rows of `frozen_maps` only.
+
+    Its proposals, in pixels of the square, are given to `answers`. Lesson 12.
+    """
 
     def __init__(self, trunk, num_classes, channels=192, hidden=512):
         super().__init__(

@@ -61,8 +61,11 @@ def show_image(image, ax=None, title=None):
 def gallery(pictures, titles=None, classes=None, columns=4):
     """Show (image, target) pairs in rows; boxes with names if `classes` are given.
 
-    titles: one text for each. Returns nothing, so a cell shows only the pictures.
+    titles: one text for each. Returns nothing, so a cell shows only the pictures; draws
+    nothing for no pairs.
     """
+    if not pictures:
+        return
     size = (8.8 / columns, 6.6 / columns)
     axes = panels(len(pictures), columns, size, titles)
     for ax, (image, target) in zip(axes, pictures):

@@ -179,7 +179,7 @@ class SingleShot(nn.Module):
 def train_single_shot(model, epochs=12):
     """Train a `SingleShot` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About eight minutes on two cores, so the repository
+    Its trunk should be pretrained. It took 15 minutes on one core, so the repository
     ships the result. Lesson 11.
     """
     scenes = Scenes(VOCDataset(find_data("tabletop"), "train"), augment=True)

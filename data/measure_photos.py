@@ -3,7 +3,7 @@
 Trains R-CNN, Fast R-CNN and Faster R-CNN over the same frozen trunk, with less data and
 with a random trunk too, and scores each on 1,000 test photographs. Writes
 data/results/photos.json, which lesson 12 shows, and the detector that comes with the
-course. About 40 minutes on two cores; needs the data set, see data/README.md.
+course. About 45 minutes on one to two cores; needs the data set, see data/README.md.
 """
 
 import argparse

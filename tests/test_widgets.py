@@ -381,3 +381,9 @@ def test_explorer_shows_a_widget_and_a_still_picture():
     bundle = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]) == explorer.png
+
+
+def test_a_gallery_of_nothing_draws_nothing():
+    before = plt.get_fignums()
+    assert plot.gallery([], [], ["mug"]) is None
+    assert plt.get_fignums() == before
