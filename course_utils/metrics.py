@@ -239,8 +239,9 @@ def report(lesson, **figures):
     """Write a lesson's measured `figures` to data/results/<lesson>.json; return them.
 
     Adds ``peak_mb``, the peak memory of this process, and ``written``, the time in
-    seconds since 1970. $COURSE_RESULTS names another folder. Raises ValueError for a
-    figure that is not a number or text. Every lesson's last cell calls it.
+    seconds since 1970. $COURSE_RESULTS names another folder. A folder that can not be
+    written is said in one line, and the lesson goes on. Raises ValueError for a figure
+    that is not a number or text. Every lesson's last cell calls it.
     """
     for name, value in figures.items():
         if not isinstance(value, (int, float, str)) or value != value:
@@ -253,8 +254,12 @@ def report(lesson, **figures):
     }
     figures |= {"peak_mb": round(peak_memory_mb()), "written": round(time.time(), 1)}
     folder = Path(os.environ.get("COURSE_RESULTS") or REPOSITORY / "data" / "results")
-    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{lesson}.json.{os.getpid()}"
-    temporary.write_text(json.dumps(figures, indent=2) + "\n")
-    os.replace(temporary, folder / f"{lesson}.json")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(figures, indent=2) + "\n")
+        os.replace(temporary, folder / f"{lesson}.json")
+    except OSError as error:
+        trouble = f"can not write {folder} ({error.strerror or error})"
+        print(f"NOTE  not kept: {trouble}; $COURSE_RESULTS names another folder")
     return figures

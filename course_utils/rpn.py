@@ -58,7 +58,7 @@ def pick_proposals(objectness, boxes, size, before=1000, after=100, nms_iou=0.7)
     those under one pixel dropped, and of the rest the best `after` that survive NMS
     are taken. Source: Faster R-CNN, section 3.3. Lesson 08.
     """
-    best = objectness.topk(min(before, len(objectness))).indices
+    best = objectness.argsort(descending=True, stable=True)[:before]  # ties: the first
     boxes, scores = clip_boxes(boxes[best], size), objectness[best]
     real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
     boxes, scores = boxes[real], scores[real]

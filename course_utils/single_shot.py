@@ -170,7 +170,7 @@ class SingleShot(nn.Module):
 
     def best_boxes(self, logits, deltas, anchors):
         """Of one image: scores (N, K) and boxes (N, K, 4) of the best anchors."""
-        best = logits.amax(1).topk(min(self.before, len(logits))).indices
+        best = logits.amax(1).argsort(descending=True, stable=True)[: self.before]
         scores = logits[best].sigmoid()
         boxes = decode_boxes(deltas[best], anchors[best], STDS)
         return scores, boxes[:, None].expand(-1, scores.shape[1], -1)

@@ -187,3 +187,11 @@ def test_report_is_written_whole(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="boxes = tensor"):
         report("05_rcnn", boxes=torch.zeros(2))
     assert [p.name for p in tmp_path.iterdir()] == ["05_rcnn.json"]
+
+
+def test_report_without_a_place_to_write(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "file"))
+    assert report("05_rcnn", count=3)["count"] == 3
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "can not write" in line and "$COURSE_RESULTS" in line

@@ -130,6 +130,13 @@ def test_without_the_photographs_tabletop_stands_in(monkeypatch, capsys, tmp_pat
     assert "Tabletop stands in" in capsys.readouterr().out
 
 
+def test_the_photographs_are_listed_and_none_is_in_both_lists():
+    folder = photos.REPOSITORY / "data" / "voc2007_ids"
+    lists = {f.stem: f.read_text().split() for f in folder.glob("*.txt")}
+    assert {k: len(v) for k, v in lists.items()} == {"trainval": 1250, "test": 1000}
+    assert len({i for ids in lists.values() for i in ids}) == 2250
+
+
 def test_every_kind_of_mistake():
     def boxes(*rows):
         return torch.tensor(rows, dtype=torch.float32)

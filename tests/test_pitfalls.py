@@ -195,7 +195,6 @@ def test_a_tie_on_paper_only():
     assert "0.2 is not greater than 0.2. In float32 it depends" in lesson
 
 
-@pytest.mark.xfail(reason="topk takes equal scores in any order", strict=True)
 def test_equal_objectness_goes_to_the_lowest_index():
     # pitfall: boxes: equal scores and input order
     copies = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]]).repeat(700, 1)

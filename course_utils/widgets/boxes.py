@@ -117,8 +117,8 @@ def stepping_nms(image, boxes, scores):
 
     return Explorer(
         draw,
-        threshold=slider("IoU threshold", 0.0, 1.0, 0.5, 0.05),
         step=slider("rounds done", 0, len(boxes) + 1, 0),
+        threshold=slider("IoU threshold", 0.0, 1.0, 0.5, 0.05),
     )
 
 
