@@ -1,11 +1,14 @@
 """All detectors of the course on the same images: accuracy, time by phase, size."""
 
+import copy
+
 import numpy as np
 import torch
+from torch import nn
 
 from course_utils.boxes import decode_boxes
 from course_utils.fast_rcnn import STDS, stack_images
-from course_utils.faster_rcnn import FasterRCNN
+from course_utils.faster_rcnn import FasterRCNN, library_faster_rcnn
 from course_utils.metrics import Timer, evaluate
 from course_utils.proposals import selective_search
 from course_utils.rcnn import RCNN, pick_answers, region_features
@@ -19,6 +22,8 @@ def set_windows(model, count):
     """
     if isinstance(model, FasterRCNN):
         model.rpn.test_after = count
+    elif isinstance(model, LibraryTwin):
+        model.net.rpn._post_nms_top_n["testing"] = count
     elif isinstance(model, SingleShot):
         model.before = count
     else:
@@ -131,6 +136,71 @@ def pareto_front(points):
         )
 
     return [name for name, point in points.items() if not beaten(*point)]
+
+
+class LibraryTwin(nn.Module):
+    """torchvision's Faster R-CNN with the weights of a trained `FasterRCNN`.
+
+    model: ours, with `roi_align`; size: (height, width) of all images. In evaluation
+    mode twin(images) gives a list of answers, and ``timer.seconds`` adds up the time of
+    ``trunk``, ``proposals`` and ``regions``, NMS included. It runs torchvision's
+    operations on our anchors: torchvision rounds its own, and puts them on the corners
+    of the cells. Where an image is filled up to whole cells it is black, ours is grey.
+    Lesson 10.
+    """
+
+    def __init__(self, model, size):
+        super().__init__()
+        from torchvision.ops import roi_align  # here, because it takes 170 MB
+
+        grid, head, rpn = model.rpn.grid, model.head, model.rpn
+        pool, stride = head.pool_size, model.stride
+
+        class Pool(nn.Module):
+            def forward(self, maps, regions, sizes):
+                return roi_align(maps["0"], regions, pool, 1 / stride, 2, aligned=True)
+
+        self.net = library_faster_rcnn(
+            copy.deepcopy(model.trunk),
+            grid,
+            head.num_classes,
+            size,
+            head.fc1.out_features,
+            rpn_post_nms_top_n_test=rpn.test_after,
+            rpn_nms_thresh=rpn.nms_iou,
+            box_score_thresh=model.min_score,
+            box_nms_thresh=model.nms_iou,
+        ).eval()
+        self.net.roi_heads.box_roi_pool = Pool()
+        self.net.rpn.anchor_generator.cell_anchors = [grid.shapes + grid.stride / 2]
+        scale = torch.tensor(STDS).repeat(len(grid))  # its RPN divides no deltas
+        theirs, boxes = self.net.rpn.head, self.net.roi_heads.box_predictor.bbox_pred
+        fully = self.net.roi_heads.box_head
+        with torch.no_grad():
+            for to, of in (
+                (theirs.conv[0][0], rpn.head.conv),
+                (theirs.cls_logits, rpn.head.objectness),
+                (theirs.bbox_pred, rpn.head.deltas),
+                (fully.fc6, head.fc1),
+                (fully.fc7, head.fc2),
+                (self.net.roi_heads.box_predictor.cls_score, head.scores),
+            ):
+                to.load_state_dict(of.state_dict())
+            theirs.bbox_pred.weight.mul_(scale[:, None, None, None])
+            theirs.bbox_pred.bias.mul_(scale)
+            boxes.weight[4:], boxes.bias[4:] = head.deltas.weight, head.deltas.bias
+        self.timer = Timer()
+
+    @torch.no_grad()
+    def forward(self, images):
+        net = self.net
+        with self.timer("trunk"):
+            batch, _ = net.transform(images)
+            maps = {"0": net.backbone(batch.tensors)}
+        with self.timer("proposals"):
+            regions, _ = net.rpn(batch, maps)
+        with self.timer("regions"):
+            return net.roi_heads(maps, regions, batch.image_sizes)[0]
 
 
 def model_megabytes(model):

@@ -40,6 +40,7 @@ from course_utils.metrics import evaluate, report
 from course_utils.pictures import Scenes
 from course_utils.proposals import proposal_recall, selective_search
 from course_utils.segmentation import felzenszwalb
+from course_utils.single_shot import SingleShot
 from course_utils.train import fit
 from course_utils.widgets.metrics import pretend_detector
 from tests.test_metrics import to_coco
@@ -232,12 +233,13 @@ def trained_detectors(num_classes):
         "rcnn": rcnn.RCNN(rcnn.RegionNet(SmallResNet(), num_classes), num_classes),
         "fast_rcnn": FastRCNN(SmallResNet(), RegionHead(128, num_classes)),
         "faster_rcnn": faster_rcnn.new_faster_rcnn(SmallResNet(), num_classes),
+        "single_shot": SingleShot(SmallResNet(), num_classes),
     }
     for name, model in made.items():
         train_or_load(name, model.eval(), None)
     small = copy.deepcopy(made["fast_rcnn"])
     small.head.fc1 = compress(small.head.fc1, 32)
-    names = "R-CNN", "Fast R-CNN", "Faster R-CNN", "Fast, SVD"
+    names = "R-CNN", "Fast R-CNN", "Faster R-CNN", "single shot", "Fast, SVD"
     return dict(zip(names, [*made.values(), small]))
 
 
@@ -264,7 +266,7 @@ def explorers():
     names = "boxes compare fast_rcnn faster_rcnn localize metrics proposals rcnn roi"
     w = {
         name: importlib.import_module(f"{widgets.__name__}.{name}")
-        for name in f"{names} rpn tasks".split()
+        for name in f"{names} rpn single_shot tasks".split()
     }
     root = find_data("tabletop")
     whole, test = VOCDataset(root, "test"), Scenes(VOCDataset(root, "test", first=8))
@@ -272,7 +274,7 @@ def explorers():
     images, targets = map(list, zip(*scenes))
     single = [VOCDataset(root, "single_test", first=6)[i] for i in range(6)]
     models = trained_detectors(9)
-    slow, fast, faster, _ = models.values()
+    slow, fast, faster, single_shot, _ = models.values()
     with torch.no_grad():
         features = faster.trunk(images[5][None])[0]
     every = [whole.target(i) for i in range(len(whole))]
@@ -318,6 +320,15 @@ def explorers():
         "10 speed and accuracy": lambda: w["compare"].speed_and_accuracy(
             models, test, *settings_and_times(models, root)
         ),
+        "11 what cells say": make(
+            w["single_shot"].what_cells_say, single_shot, images, classes, "book"
+        ),
+        "11 one or two stages": make(
+            w["single_shot"].one_or_two_stages,
+            {"single shot": single_shot, "Faster R-CNN": faster},
+            images,
+            classes,
+        ),
     }
 
 
@@ -330,6 +341,7 @@ FULL = {
     "08 which are positive": {"positive": 0.3},
     "09 every stage": {"stage": "answer", "count": 100, "score": 0.05},
     "10 speed and accuracy": {"score": 0.05},
+    "11 one or two stages": {"score": 0.05},
 }
 
 

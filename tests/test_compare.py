@@ -7,8 +7,10 @@ from course_utils import compare
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import SmallResNet
 from course_utils.compare import pareto_front
+from course_utils.data import VOCDataset, find_data
+from course_utils.env import train_or_load
 from course_utils.fast_rcnn import FastRCNN, RegionHead
-from course_utils.faster_rcnn import FasterRCNN
+from course_utils.faster_rcnn import FasterRCNN, new_faster_rcnn
 from course_utils.rcnn import RCNN, RegionNet
 from course_utils.rpn import RPN
 
@@ -72,6 +74,31 @@ def test_tables_hold_every_setting(models):
     }
     assert set(times) == {(m, n) for m in models for n in (5, 20)}
     assert [len(part) for part in numbers.values()] == [2, 2, 2]
+
+
+def test_the_library_finds_the_same_boxes_with_our_weights():
+    model = new_faster_rcnn(SmallResNet(), 9)
+    train_or_load("faster_rcnn", model.eval(), None)
+    scenes = VOCDataset(find_data("tabletop"), "test", first=4)
+    # Whole cells, because ours fills an image up with grey and torchvision with black.
+    images = [scenes[i][0][:, :176] for i in range(4)]
+    twin = compare.LibraryTwin(model, (176, 240)).eval()
+    for image in images:
+        ours, theirs = model([image])[0], twin([image])[0]
+        assert len(ours["boxes"]) == len(theirs["boxes"]) > 0
+        for mine in range(len(ours["boxes"])):
+            same = theirs["labels"] == ours["labels"][mine]
+            apart = (theirs["boxes"] - ours["boxes"][mine]).abs().amax(1)
+            score = (theirs["scores"] - ours["scores"][mine]).abs()
+            assert (same & (apart < 0.01) & (score < 1e-4)).sum() == 1
+    assert set(twin.timer.seconds) == {"trunk", "proposals", "regions"}
+    compare.set_windows(twin, 1)
+    assert len(twin.net.rpn(*with_maps(twin, images[0]))[0][0]) == 1
+
+
+def with_maps(twin, image):
+    batch, _ = twin.net.transform([image])
+    return batch, {"0": twin.net.backbone(batch.tensors)}
 
 
 def test_pareto_front_by_hand():

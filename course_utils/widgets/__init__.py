@@ -101,6 +101,17 @@ def slider(name, low, high, value, step=1):
     )
 
 
+def steps(name, options, value):
+    """A slider that stops at `options` only."""
+    return ipywidgets.SelectionSlider(
+        options=options,
+        value=value,
+        description=name,
+        layout={"width": "480px"},
+        style={"description_width": "150px"},
+    )
+
+
 def choice(name, options, value=None):
     """Buttons, one of which is pressed: `options` is a list or {text: value}."""
     return ipywidgets.ToggleButtons(

@@ -2,25 +2,15 @@
 
 import functools
 
-import ipywidgets
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plot
 from course_utils.compare import answers_from, pareto_front
-from course_utils.widgets import Explorer, empty_figure, slider, young_garbage
+from course_utils.widgets import Explorer, empty_figure, slider, steps, young_garbage
 from course_utils.widgets.fast_rcnn import time_bars
 
-
-def steps(name, options, value):
-    """A slider that stops at `options` only."""
-    return ipywidgets.SelectionSlider(
-        options=options,
-        value=value,
-        description=name,
-        layout={"width": "480px"},
-        style={"description_width": "150px"},
-    )
+DRAWN = 6  # boxes in each picture; more would hide it, and take longer
 
 
 def draw_pareto(points, ax):
@@ -87,10 +77,13 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
             answer = answers_from(some, model, image.shape[1:], count, nms_iou)
             # R-CNN's margins: 0 is its middle, as 1/2 is that of a probability.
             limit = 2 * score - 1 if model.min_score < 0 else score
-            kept = {k: v[answer["scores"] >= limit] for k, v in answer.items()}
+            count_kept = int((answer["scores"] >= limit).sum())
+            best = answer["scores"].argsort(descending=True, stable=True)
+            shown = {k: v[best[: min(count_kept, DRAWN)]] for k, v in answer.items()}
             ax.set_position((n / len(models) + 0.005, 0.52, 0.99 / len(models), 0.4))
-            plot.draw_target(kept, scenes.classes, plot.show_image(image, ax))
-            ax.set_title(f"{name}: {len(kept['boxes'])} boxes", fontsize=10)
+            plot.draw_target(shown, scenes.classes, plot.show_image(image, ax))
+            more = f", best {DRAWN} drawn" if count_kept > DRAWN else ""
+            ax.set_title(f"{name}: {count_kept} boxes{more}", fontsize=10)
         figure.figimage(bars(count))
         figure.figimage(pareto(count, nms_iou), half[0])
         return figure
