@@ -264,6 +264,18 @@ def results_table():
         cells = [f"{found[f'{key} {name}']:.3f}" for key in ("map50", "map")]
         cells += [f"{ms:.1f}" for ms in (sum(split), *split)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines.append("")
+    steps = ("R-CNN", "Fast R-CNN"), ("Fast R-CNN", "Faster R-CNN")
+    for before, after in (*steps, ("R-CNN", "Faster R-CNN")):
+        whole, rest = (
+            sum(found.get(f"ms {phase} {before}", 0.0) for phase in counted)
+            / sum(found.get(f"ms {phase} {after}", 0.0) for phase in counted)
+            for counted in (phases, phases[1:])
+        )
+        lines.append(
+            f"- {before} to {after}: {whole:.1f} times as fast, {rest:.1f} times with"
+            " proposals left out"
+        )
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -73,6 +74,29 @@ def test_links_between_lessons_are_in_step():
         for cell in nbformat.read(path, 4).cells:
             if "nav" in authoring.tags(cell):
                 assert cell.source == authoring.navigation(path)
+
+
+def texts():
+    """(file, text) of every page that learners read."""
+    root = authoring.REPOSITORY
+    for path in (root / "README.md", root / "data" / "README.md"):
+        yield path, path.read_text()
+    for path in sorted(authoring.NOTEBOOKS.rglob("*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        yield path, "\n".join(c.source for c in cells if c.cell_type == "markdown")
+
+
+def test_links_resolve_and_pictures_have_a_text():
+    count = 0
+    for path, text in texts():
+        for picture, words, target in re.findall(r"(!?)\[([^]]*)\]\(([^)]+)\)", text):
+            assert words.strip(), f"{path.name}: no text for {target}"
+            if not target.startswith(("http://", "https://", "#")):
+                place = path.parent / target.split("#")[0]
+                assert place.exists(), f"{path.name}: {picture}{target} leads nowhere"
+                count += 1
+        assert "<img" not in text or "alt=" in text, path.name
+    assert count > 50
 
 
 def test_every_taught_function_stands_in_its_lesson():
