@@ -59,6 +59,18 @@ def test_lesson_has_figures_of_its_run(path):
     assert report["peak_mb"] < most_memory(path)
 
 
+@all_lessons
+def test_lesson_says_how_long_it_runs(path):
+    report = json.loads(authoring.result_file(path).read_text())
+    head = nbformat.read(path, 4).cells[1].source
+    words = r"(under|about) (a|\d+) minutes? to run, with ([\d.]+) GB"
+    how, minutes, memory = re.search(words, head).groups()
+    stated = 60 * (1 if minutes == "a" else int(minutes))
+    assert report["seconds"] <= stated * (1 if how == "under" else 2)
+    assert stated == 60 or report["seconds"] >= stated / 2
+    assert report["peak_mb"] <= 1000 * float(memory) * 1.05
+
+
 def test_readme_shows_the_measured_table():
     readme = (authoring.REPOSITORY / "README.md").read_text()
     assert authoring.lesson_table() in readme
