@@ -337,7 +337,7 @@ FULL = {
     "00 five tasks": {"task": "instance segmentation"},
     "03 windows that find": {"windows": 300},
     "05 stage viewer": {"stage": "scores", "min_margin": -1.0},
-    "07 side by side": {"best": 20},
+    "07 side by side": {"best": 10},
     "08 which are positive": {"positive": 0.3},
     "09 every stage": {"stage": "answer", "count": 100, "score": 0.05},
     "10 speed and accuracy": {"score": 0.05},

@@ -387,3 +387,17 @@ def test_a_gallery_of_nothing_draws_nothing():
     before = plt.get_fignums()
     assert plot.gallery([], [], ["mug"]) is None
     assert plt.get_fignums() == before
+
+
+def test_pixels_of_a_target_show_its_boxes():
+    image = torch.zeros(3, 40, 60)
+    target = {"boxes": torch.tensor([[10.0, 20, 30, 36]]), "labels": torch.tensor([1])}
+    pixels = plot.target_pixels(image, target, ("mug",), 120)
+    assert pixels.shape == (80, 120, 3)
+    orange = [230, 159, 0]
+    for x, y in (20, 40), (60, 72), (40, 41):  # corners and an edge, twice as far
+        assert pixels[y, x].tolist() == orange
+    assert pixels[56, 40].tolist() == [0, 0, 0], "the inside stays"
+    assert (pixels[27:39, 20:40] == orange).all(2).mean() > 0.5, "the name's ground"
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    assert plot.target_pixels(image, nothing, ("mug",), 120).max() == 0

@@ -128,3 +128,20 @@ def empty_figure(width, height, columns=1, ratios=None):
     axes = figure.subplots(1, columns, width_ratios=ratios, squeeze=False)[0]
     figure.subplots_adjust(0.02, 0.03, 0.98, 0.9, wspace=0.08)
     return figure, axes
+
+
+def figure_of_panels(panels, titles, size, low=0):
+    """A Figure of `size` (width, height) pixels with pictures side by side.
+
+    panels: pixels (h, w, 3) of equal width each, `low` pixels above the lower edge,
+    with a title above each. No axes: they would take most of a move's time.
+    """
+    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+    left = 2
+    for panel, title in zip(panels, titles):
+        high, wide = panel.shape[:2]
+        figure.figimage(panel, left, low)
+        place = (left + wide / 2) / size[0], (low + high + 6) / size[1]
+        figure.text(*place, title, fontsize=10, ha="center")
+        left += wide + 4
+    return figure

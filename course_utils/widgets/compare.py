@@ -7,10 +7,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plot
 from course_utils.compare import answers_from, pareto_front
-from course_utils.widgets import Explorer, empty_figure, slider, steps, young_garbage
+from course_utils.widgets import (
+    Explorer,
+    empty_figure,
+    figure_of_panels,
+    slider,
+    steps,
+    young_garbage,
+)
 from course_utils.widgets.fast_rcnn import time_bars
 
-DRAWN = 6  # boxes in each picture; more would hide it, and take longer
+DRAWN = 10  # boxes in each picture; more would hide it
+PANEL = 250  # pixels of width for each picture
 
 
 def draw_pareto(points, ax):
@@ -44,7 +52,10 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
     """
     windows = sorted({count for _, count, _ in table})
     ious = sorted({iou for _, _, iou in table})
-    half = 125 * len(models), 240  # width and height of each lower part in pixels
+    half = (
+        PANEL * len(models) // 2,
+        240,
+    )  # width and height of each lower part in pixels
 
     def split(count):
         return {name: times[name, count] for name in models}
@@ -71,19 +82,20 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
 
     def draw(picture, count, nms_iou, score):
         image = scenes[picture][0]
-        figure, axes = empty_figure(2 * half[0], 2 * half[1], len(models))
-        for n, (ax, (name, model)) in enumerate(zip(axes, models.items())):
+        panels, titles = [], []
+        for name, model in models.items():
             some = numbers[name][picture]
             answer = answers_from(some, model, image.shape[1:], count, nms_iou)
             # R-CNN's margins: 0 is its middle, as 1/2 is that of a probability.
             limit = 2 * score - 1 if model.min_score < 0 else score
-            count_kept = int((answer["scores"] >= limit).sum())
+            kept = int((answer["scores"] >= limit).sum())
             best = answer["scores"].argsort(descending=True, stable=True)
-            shown = {k: v[best[: min(count_kept, DRAWN)]] for k, v in answer.items()}
-            ax.set_position((n / len(models) + 0.005, 0.52, 0.99 / len(models), 0.4))
-            plot.draw_target(shown, scenes.classes, plot.show_image(image, ax))
-            more = f", best {DRAWN} drawn" if count_kept > DRAWN else ""
-            ax.set_title(f"{name}: {count_kept} boxes{more}", fontsize=10)
+            shown = {k: v[best[: min(kept, DRAWN)]] for k, v in answer.items()}
+            panels.append(plot.target_pixels(image, shown, scenes.classes, PANEL - 4))
+            more = f", best {DRAWN} drawn" if kept > DRAWN else ""
+            titles.append(f"{name}: {kept} boxes{more}")
+        size = 2 * half[0], 2 * half[1]
+        figure = figure_of_panels(panels, titles, size, half[1] + 10)
         figure.figimage(bars(count))
         figure.figimage(pareto(count, nms_iou), half[0])
         return figure

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 from course_utils import plot
 from course_utils.metrics import Timer
 from course_utils.proposals import selective_search
-from course_utils.widgets import Explorer, empty_figure, slider, steps
+from course_utils.widgets import Explorer, figure_of_panels, slider, steps
 
 WINDOWS = (20, 50, 100, 200)
 PHASES = ("proposals", "trunk", "regions", "nms")
@@ -59,22 +59,21 @@ def side_by_side(models, images, classes):
     }
 
     def draw(picture, windows, best):
-        figure, axes = empty_figure(900, 330, len(models) + 1, [1] * len(models) + [1])
-        times = {}
-        for ax, name in zip(axes, models):
+        times, panels = {}, []
+        for name in models:
             answer, times[name] = made[name, picture, windows]
             # The best few, because margins and probabilities have no common scale.
             order = answer["scores"].argsort(descending=True, stable=True)[:best]
             kept = {k: v[order] for k, v in answer.items()}
-            plot.draw_target(kept, classes, plot.show_image(images[picture], ax))
-            ax.set_title(name, fontsize=11)
-        axes[-1].set_position((0.76, 0.24, 0.22, 0.46))
-        time_bars(times, axes[-1], columns=2)
+            panels.append(plot.target_pixels(images[picture], kept, classes, 316))
+        whole, high = 320 * len(models) + 320, panels[0].shape[0] + 30
+        figure = figure_of_panels(panels, models, (whole, high))
+        time_bars(times, figure.add_axes((1 - 230 / whole, 0.2, 170 / whole, 0.5)), 2)
         return figure
 
     return Explorer(
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
         windows=steps("windows", WINDOWS, WINDOWS[-1]),
-        best=slider("best boxes", 1, 20, 5),
+        best=slider("best boxes", 1, 10, 5),
     )

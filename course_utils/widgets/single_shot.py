@@ -5,7 +5,13 @@ import torch
 from course_utils import plot
 from course_utils.boxes import batched_nms
 from course_utils.fast_rcnn import stack_images
-from course_utils.widgets import Explorer, choice, empty_figure, slider
+from course_utils.widgets import (
+    Explorer,
+    choice,
+    empty_figure,
+    figure_of_panels,
+    slider,
+)
 
 
 @torch.no_grad()
@@ -51,22 +57,28 @@ def what_cells_say(model, images, classes, name=None):
 
 
 def one_or_two_stages(models, images, classes):
-    """Explorer: the answers of {name: detector} to a picture, at chosen limits."""
-    made = {}
+    """Explorer: the answers of {name: detector} to a picture, at chosen limits.
+
+    All answers are made at the start, so that no move waits.
+    """
+    made = {
+        (name, picture): model([image])[0]
+        for name, model in models.items()
+        for picture, image in enumerate(images)
+    }
 
     def draw(picture, score, nms_iou):
         image = images[picture]
-        figure, axes = empty_figure(330 * len(models), 280, len(models))
-        for ax, (name, model) in zip(axes, models.items()):
-            if (name, picture) not in made:
-                made[name, picture] = model([image])[0]
+        panels, titles = [], []
+        for name in models:
             answer = made[name, picture]
             kept = {k: v[answer["scores"] >= score] for k, v in answer.items()}
             rows = batched_nms(kept["boxes"], kept["scores"], kept["labels"], nms_iou)
             kept = {k: v[rows] for k, v in kept.items()}
-            plot.draw_target(kept, classes, plot.show_image(image, ax))
-            ax.set_title(f"{name}: {len(rows)} boxes", fontsize=10)
-        return figure
+            panels.append(plot.target_pixels(image, kept, classes, 326))
+            titles.append(f"{name}: {len(rows)} boxes")
+        size = 330 * len(models), panels[0].shape[0] + 30
+        return figure_of_panels(panels, titles, size)
 
     return Explorer(
         draw,
