@@ -132,7 +132,7 @@ def region_targets(regions, target, num_classes):
     for label in classes.unique():
         best = match_boxes(regions, objects[classes == label])[1]
         overlap[:, label - 1] = best
-    labels, deltas = torch.zeros(len(regions), dtype=torch.int64), torch.zeros(0, 4)
+    labels = torch.zeros(len(regions), dtype=torch.int64)
     hit = match >= 0
     labels[hit] = torch.where(target["difficult"], -1, classes)[match[hit]]
     deltas = torch.zeros(len(regions), 4)

@@ -401,3 +401,13 @@ def test_pixels_of_a_target_show_its_boxes():
     assert (pixels[27:39, 20:40] == orange).all(2).mean() > 0.5, "the name's ground"
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     assert plot.target_pixels(image, nothing, ("mug",), 120).max() == 0
+
+
+def test_guesses_of_two_objects_are_paired_from_left_to_right():
+    boxes = torch.tensor([[30.0, 4, 40, 20], [2, 4, 12, 20]])
+    target = {"boxes": boxes, "labels": torch.tensor([1, 2])}
+    answer = {key: value.flip(0) for key, value in target.items()}
+    ax = plot.panels(1)[0]
+    image = torch.zeros(3, 24, 44)
+    assert localize.draw_guess(image, target, answer, ("mug", "ball"), ax) == 1
+    plt.close(ax.figure)

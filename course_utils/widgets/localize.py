@@ -2,18 +2,23 @@
 
 from course_utils import plot
 from course_utils.boxes import box_iou
+from course_utils.localize import left_to_right
 from course_utils.widgets import Explorer, empty_figure, slider
 
 TRUTH, GUESS = "#56B4E9", "#E69F00"
 
 
 def draw_guess(image, target, answer, classes, ax):
-    """One picture with the true box (blue) and the answer (orange); returns the IoU."""
+    """One picture with the true box (blue) and the answer (orange); returns the IoU.
+
+    Of several boxes it is the mean, in pairs from left to right.
+    """
     plot.show_image(image, ax)
     names = [classes[label - 1] for label in answer["labels"].tolist()]
     plot.draw_boxes(target["boxes"], None, TRUTH, ax, width=2)
     plot.draw_boxes(answer["boxes"], names, GUESS, ax, width=2)
-    return float(box_iou(answer["boxes"], target["boxes"]).diagonal().mean())
+    found, true = left_to_right(answer)[0], left_to_right(target)[0]
+    return float(box_iou(found, true).diagonal().mean())
 
 
 def guesses(pictures, answers, classes):
