@@ -39,6 +39,18 @@ def seed_everything(seed=0):
     torch.manual_seed(seed)
 
 
+def mixed_precision(training):
+    """Context in which matrix products and convolutions run in bfloat16, if it pays.
+
+    On processors with matrix tiles for it (Intel's AMX) they are then about three times
+    as fast; elsewhere, and where `training` is False, nothing changes. Weights and
+    gradients stay float32. Source: Micikevicius et al. 2018 (mixed precision).
+    """
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # absent in old torch
+    pays = training and known.get("amx_bf16", False)
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(pays))
+
+
 def peak_memory_mb():
     """The most memory this process has held so far, in MB (10^6 bytes). Lesson 00."""
     if sys.platform == "win32":

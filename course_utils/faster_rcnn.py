@@ -3,13 +3,11 @@
 import copy
 
 import torch
-from torch.utils.data import DataLoader
 
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import Frozen
-from course_utils.data import VOCDataset, check_targets, collate, find_data
-from course_utils.fast_rcnn import FastRCNN, RegionHead
-from course_utils.pictures import Scenes
+from course_utils.data import check_targets
+from course_utils.fast_rcnn import FastRCNN, RegionHead, all_scenes
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN, ProposalNet
 from course_utils.train import fit
@@ -138,12 +136,11 @@ def library_faster_rcnn(trunk, grid, num_classes, size, hidden=256, **settings):
     return LibraryFasterRCNN(trunk, **(ours | settings))
 
 
-def train_faster_rcnn(model, epochs=12):
+def train_faster_rcnn(model, epochs=10):
     """Train a `FasterRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About eleven minutes on two cores, so the repository
-    ships the result. Lesson 09.
+    Its trunk should be pretrained. Takes minutes, so the repository ships the result.
+    Lesson 09.
     """
-    scenes = Scenes(VOCDataset(find_data("tabletop"), "train"), augment=True)
-    loader = DataLoader(scenes, 4, shuffle=True, collate_fn=collate, drop_last=True)
+    loader = all_scenes()
     return fit(model, loader, epochs, lr=4e-3, weight_decay=0.05, name="Faster R-CNN")

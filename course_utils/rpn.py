@@ -8,6 +8,7 @@ from torch import nn
 
 from course_utils.boxes import clip_boxes, decode_boxes, encode_boxes, nms
 from course_utils.data import check_targets
+from course_utils.env import mixed_precision
 from course_utils.fast_rcnn import STDS, stack_images
 from course_utils.matching import label_boxes, sample_balanced
 
@@ -97,7 +98,9 @@ class RPN(nn.Module):
         self.nms_iou = nms_iou
 
     def forward(self, features):
-        return *self.head(features), self.grid(*features.shape[2:])
+        with mixed_precision(self.training):
+            objectness, deltas = self.head(features)
+        return objectness.float(), deltas.float(), self.grid(*features.shape[2:])
 
     def losses(self, objectness, deltas, anchors, targets):
         """`rpn_loss` of anchors sampled from each image."""
@@ -114,12 +117,14 @@ class RPN(nn.Module):
 
         sizes: [(height, width)] of the images.
         """
-        boxes = decode_boxes(deltas, anchors, STDS)
         after = self.train_after if self.training else self.test_after
-        return [
-            pick_proposals(o, b, size, self.before, after, self.nms_iou)
-            for o, b, size in zip(objectness, boxes, sizes)
-        ]
+        found = []
+        for scores, moves, size in zip(objectness, deltas, sizes):
+            best = scores.argsort(descending=True, stable=True)[: self.before]
+            boxes = decode_boxes(moves[best], anchors[best], STDS)
+            limits = self.before, after, self.nms_iou
+            found.append(pick_proposals(scores[best], boxes, size, *limits))
+        return found
 
 
 class ProposalNet(nn.Module):

@@ -3,16 +3,14 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader
 
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import ResidualBlock
 from course_utils.boxes import decode_boxes, encode_boxes
-from course_utils.data import VOCDataset, check_targets, collate, find_data
-from course_utils.fast_rcnn import STDS, stack_images
+from course_utils.data import check_targets
+from course_utils.fast_rcnn import STDS, all_scenes, stack_images
 from course_utils.matching import label_boxes
 from course_utils.metrics import Timer
-from course_utils.pictures import Scenes
 from course_utils.rcnn import pick_answers
 from course_utils.train import fit
 
@@ -176,12 +174,11 @@ class SingleShot(nn.Module):
         return scores, boxes[:, None].expand(-1, scores.shape[1], -1)
 
 
-def train_single_shot(model, epochs=12):
+def train_single_shot(model, epochs=10):
     """Train a `SingleShot` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. It took 15 minutes on one core, so the repository
-    ships the result. Lesson 11.
+    Its trunk should be pretrained. Takes minutes, so the repository ships the result.
+    Lesson 11.
     """
-    scenes = Scenes(VOCDataset(find_data("tabletop"), "train"), augment=True)
-    loader = DataLoader(scenes, 4, shuffle=True, collate_fn=collate, drop_last=True)
+    loader = all_scenes()
     return fit(model, loader, epochs, lr=2e-3, weight_decay=0.05, name="single shot")

@@ -53,7 +53,9 @@ def fit(
             f"nothing to train on: {epochs} epochs of {len(loader)} batches"
         )
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optimizer or torch.optim.AdamW(weights, lr, weight_decay=weight_decay)
+    optimizer = optimizer or torch.optim.AdamW(
+        weights, lr, weight_decay=weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )

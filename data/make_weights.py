@@ -9,7 +9,7 @@ import json
 import time
 from pathlib import Path
 
-from course_utils import fast_rcnn, faster_rcnn, rcnn, single_shot
+from course_utils import fast_rcnn, faster_rcnn, pretrain, rcnn, single_shot
 from course_utils.backbone import SmallResNet
 from course_utils.data import VOCDataset, find_data
 from course_utils.env import (
@@ -27,7 +27,7 @@ RESULTS = REPOSITORY / "data" / "results" / "weights.json"
 CLASSES = 9  # tabletop's eight, and background
 
 
-def pretrained_trunk():
+def crop_trunk():
     classifier = Classifier(SmallResNet(), 128, CLASSES)
     train_or_load("crops", classifier, train_on_crops)
     return classifier.trunk
@@ -43,6 +43,14 @@ def crops():
     return model, f"{sum(right) / len(right):.1%} of {len(right)} test objects right"
 
 
+def scenes():
+    """The trunk of `crops`, taught further on whole scenes."""
+    trunk = SmallResNet()
+    history = pretrain.train_on_scenes(trunk)
+    last = [row["loss"] for row in history[-200:]]
+    return trunk, f"mean loss of the last epoch {sum(last) / len(last):.3f}"
+
+
 def detector(build, train):
     """A job that trains the detector that build() gives, and scores it."""
 
@@ -56,24 +64,31 @@ def detector(build, train):
     return job
 
 
+def scene_trunk():
+    trunk = SmallResNet()
+    train_or_load("scenes", trunk, pretrain.train_on_scenes)
+    return trunk
+
+
 def new_rcnn():
-    return rcnn.RCNN(rcnn.RegionNet(pretrained_trunk(), CLASSES), CLASSES)
+    return rcnn.RCNN(rcnn.RegionNet(crop_trunk(), CLASSES), CLASSES)
 
 
 def new_fast_rcnn():
-    return fast_rcnn.FastRCNN(pretrained_trunk(), fast_rcnn.RegionHead(128, CLASSES))
+    return fast_rcnn.FastRCNN(scene_trunk(), fast_rcnn.RegionHead(128, CLASSES))
 
 
 def new_faster_rcnn():
-    return faster_rcnn.new_faster_rcnn(pretrained_trunk(), CLASSES)
+    return faster_rcnn.new_faster_rcnn(scene_trunk(), CLASSES)
 
 
 def new_single_shot():
-    return single_shot.SingleShot(pretrained_trunk(), CLASSES)
+    return single_shot.SingleShot(scene_trunk(), CLASSES)
 
 
 JOBS = {
     "crops": crops,
+    "scenes": scenes,
     "rcnn": detector(new_rcnn, rcnn.train_rcnn),
     "fast_rcnn": detector(new_fast_rcnn, fast_rcnn.train_fast_rcnn),
     "faster_rcnn": detector(new_faster_rcnn, faster_rcnn.train_faster_rcnn),

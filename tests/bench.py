@@ -35,9 +35,10 @@ from course_utils.boxes import batched_nms, box_iou, giou, nms, xywh_to_xyxy
 from course_utils.data import VOCDataset, collate, find_data
 from course_utils.env import seed_everything, train_or_load
 from course_utils.fast_rcnn import FastRCNN, RegionHead, compress
-from course_utils.localize import Classifier, predict, train_on_crops
+from course_utils.localize import predict
 from course_utils.metrics import evaluate, report
 from course_utils.pictures import Scenes
+from course_utils.pretrain import train_on_scenes
 from course_utils.proposals import proposal_recall, selective_search
 from course_utils.segmentation import felzenszwalb
 from course_utils.single_shot import SingleShot
@@ -186,11 +187,10 @@ def two_detectors(seed, scenes):
     """Our Faster R-CNN and torchvision's, with equal trunks, for the same classes."""
     size, k = tuple(scenes[0][0].shape[1:]), len(scenes.classes) + 1
     seed_everything(seed)
-    classifier = Classifier(SmallResNet(), 128, k)
-    train_or_load("crops", classifier, train_on_crops)
-    ours = faster_rcnn.new_faster_rcnn(copy.deepcopy(classifier.trunk), k)
-    grid = ours.rpn.grid
-    theirs = faster_rcnn.library_faster_rcnn(classifier.trunk, grid, k, size)
+    trunk = SmallResNet()
+    train_or_load("scenes", trunk, train_on_scenes)
+    ours = faster_rcnn.new_faster_rcnn(copy.deepcopy(trunk), k)
+    theirs = faster_rcnn.library_faster_rcnn(trunk, ours.rpn.grid, k, size)
     return {"ours": ours, "torchvision": theirs}
 
 

@@ -1,0 +1,105 @@
+"""Pretraining of a trunk on whole scenes: name and place objects whose box is given."""
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
+
+from course_utils.boxes import box_area, clip_boxes
+from course_utils.data import VOCDataset, collate, find_data
+from course_utils.env import train_or_load
+from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.localize import Classifier, train_on_crops
+from course_utils.pictures import Scenes
+from course_utils.roi import roi_align
+from course_utils.train import fit
+
+
+def random_view(image, target, least=0.6, most=1.4):
+    """A scene from nearer or farther, and moved: zoomed by `least` to `most`.
+
+    Beyond the image's border it is grey. Boxes are cut at the border; an object that
+    keeps less than half of its box, or less than 80 square pixels, becomes difficult.
+    Lesson 09.
+    """
+    height, width = image.shape[1:]
+    size = torch.tensor([width, height])
+    zoom = (least + (most - least) * torch.rand(())) * torch.ones(2)
+    zoom *= torch.tensor([1, -1]).mul(0.1 * (2 * torch.rand(()) - 1)).exp()
+    reach = 0.5 if zoom.mean() > 1 else 0.25
+    middle = size * (0.5 + reach * (torch.rand(2) - 0.5))
+    # affine_grid wants, for each pixel of the new image, its place in the old one
+    theta = torch.cat([torch.diag(1 / zoom), (2 * middle / size - 1)[:, None]], 1)
+    grid = F.affine_grid(theta[None], [1, *image.shape], align_corners=False)
+    image = F.grid_sample(image[None] - 0.5, grid, align_corners=False)[0] + 0.5
+    moved = (target["boxes"] - middle.repeat(2)) * zoom.repeat(2) + size.repeat(2) / 2
+    boxes = clip_boxes(moved, (height, width))
+    lost = (box_area(boxes) < 0.5 * box_area(moved)) | (box_area(boxes) < 80)
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    target = {k: v[kept] if torch.is_tensor(v) else v for k, v in target.items()}
+    target["boxes"] = boxes[kept]
+    target["difficult"] = target["difficult"] | lost[kept]
+    return image, target
+
+
+def hide_parts(image, boxes, chance=0.3):
+    """The image with a part of some objects under a rectangle of one random colour."""
+    image = image.clone()
+    for x1, y1, x2, y2 in boxes[torch.rand(len(boxes)) < chance].tolist():
+        w, h = ((0.2 + 0.4 * torch.rand(2)) * torch.tensor([x2 - x1, y2 - y1])).tolist()
+        x, y = (torch.rand(2) * torch.tensor([x2 - x1 - w, y2 - y1 - h])).tolist()
+        x, y = x1 + x, y1 + y
+        image[:, int(y) : int(y + h), int(x) : int(x + w)] = torch.rand(3, 1, 1)
+    return image
+
+
+def shake(boxes, part=0.22):
+    """Boxes (N, 4) with every edge moved by up to `part` of the box's side."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    return boxes + part * sides * (2 * torch.rand(boxes.shape) - 1)
+
+
+def random_boxes(count, size, least=10, most=110):
+    """`count` boxes anywhere in an image of `size` = (height, width): (count, 4)."""
+    place = torch.rand(count, 2) * torch.tensor([size[1], size[0]])
+    low, high = torch.tensor([float(least), float(most)]).log()
+    sides = (low + (high - low) * torch.rand(count, 2)).exp()
+    boxes = clip_boxes(torch.cat([place - sides / 2, place + sides / 2], 1), size)
+    return boxes[(boxes[:, 2:] - boxes[:, :2] >= 8).all(1)]
+
+
+class Views(Dataset):
+    """Scenes from nearer and farther, with shaken true boxes as ``proposals``.
+
+    Each true box is shaken three times; a dozen random boxes join, most of them
+    background. dataset: a `VOCDataset`. Items are as those of `Scenes`. Lesson 09.
+    """
+
+    def __init__(self, dataset):
+        self.scenes = Scenes(dataset, augment=True)
+
+    def __len__(self):
+        return len(self.scenes)
+
+    def __getitem__(self, i):
+        image, target = random_view(*self.scenes[i])
+        boxes = target["boxes"]
+        others = random_boxes(12, image.shape[1:])
+        target["proposals"] = torch.cat([*(shake(boxes) for _ in range(3)), others])
+        return hide_parts(image, boxes), target
+
+
+def train_on_scenes(trunk, epochs=80):
+    """Teach a trunk to name and place given objects in scenes; returns the history.
+
+    For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
+    on as the trunk of a `FastRCNN` whose proposals are shaken true boxes; the head is
+    thrown away. About MINUTES minutes, so the repository ships the result. Lesson 09.
+    """
+    root = find_data("tabletop")
+    splits = [VOCDataset(root, split) for split in ("train", "single_train")]
+    k, channels = len(splits[0].classes) + 1, trunk.out_channels
+    train_or_load("crops", Classifier(trunk, channels, k), train_on_crops)
+    model = FastRCNN(trunk, RegionHead(channels, k), pool=roi_align)
+    views = ConcatDataset([Views(split) for split in splits])
+    loader = DataLoader(views, 8, shuffle=True, collate_fn=collate, drop_last=True)
+    return fit(model, loader, epochs, lr=4e-3, weight_decay=0.05, name="scenes")

@@ -1,0 +1,119 @@
+"""Views of scenes for pretraining, and training in bfloat16."""
+
+import pytest
+import torch
+
+from course_utils import backbone, env, pretrain
+from course_utils.backbone import SmallResNet
+from course_utils.boxes import box_iou
+from course_utils.data import VOCDataset, collate, find_data
+from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.roi import roi_align
+
+
+def one_square(box, size=(60, 80)):
+    """A black image with a white square, and its target."""
+    image = torch.zeros(3, *size)
+    x1, y1, x2, y2 = box
+    image[:, y1:y2, x1:x2] = 1
+    boxes = torch.tensor([box], dtype=torch.float32)
+    target = {"boxes": boxes, "labels": torch.tensor([2]), "image_id": "a"}
+    return image, target | {"difficult": torch.tensor([False])}
+
+
+def test_a_view_moves_pixels_and_boxes_together():
+    torch.manual_seed(0)
+    seen = 0
+    for _ in range(40):
+        image, target = pretrain.random_view(*one_square((30, 20, 50, 40)))
+        assert image.shape == (3, 60, 80)
+        for box in target["boxes"]:
+            seen += 1
+            white = (image[0] > 0.75).nonzero().flip(1).float()
+            found = torch.cat([white.amin(0), white.amax(0) + 1])
+            assert (found - box).abs().max() < 1.5
+    assert seen > 30
+
+
+def test_a_view_keeps_no_object_out_of_sight_and_marks_cut_ones():
+    torch.manual_seed(1)
+    difficult = 0
+    for _ in range(60):
+        image, target = pretrain.random_view(*one_square((2, 2, 22, 22)))
+        boxes = target["boxes"]
+        assert len(target["labels"]) == len(target["difficult"]) == len(boxes)
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+        assert (boxes >= 0).all()
+        difficult += int(target["difficult"].sum())
+    assert difficult > 5
+
+
+def test_beyond_the_border_a_view_is_grey():
+    torch.manual_seed(2)
+    image, _ = pretrain.random_view(*one_square((30, 20, 50, 40)), least=0.5, most=0.5)
+    assert image[:, 0, 0].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_shaken_boxes_stay_near():
+    torch.manual_seed(0)
+    boxes = torch.tensor([[10.0, 10, 50, 30]]).repeat(200, 1)
+    shaken = pretrain.shake(boxes)
+    most = torch.tensor([8.81, 4.41, 8.81, 4.41])
+    assert ((shaken - boxes).abs() < most).all()
+    assert (shaken[:, 2:] > shaken[:, :2]).all()
+    assert box_iou(boxes[:1], shaken).min() > 0.3
+
+
+def test_random_boxes_lie_inside():
+    torch.manual_seed(0)
+    boxes = pretrain.random_boxes(500, (60, 80))
+    assert len(boxes) > 300
+    assert boxes.min() >= 0 and boxes[:, 2].max() <= 80 and boxes[:, 3].max() <= 60
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 8
+
+
+def test_hidden_parts_lie_on_objects():
+    torch.manual_seed(0)
+    image, target = one_square((30, 20, 50, 40))
+    hidden = pretrain.hide_parts(image, target["boxes"], chance=1.0)
+    changed = (hidden != image).any(0)
+    assert changed[20:40, 30:50].sum() == changed.sum() > 0
+    assert (pretrain.hide_parts(image, target["boxes"], chance=0.0) == image).all()
+
+
+def test_views_train_a_detector_one_step():
+    torch.manual_seed(0)
+    views = pretrain.Views(VOCDataset(find_data("tabletop"), "train", first=4))
+    assert len(views) == 4
+    images, targets = collate([views[i] for i in range(4)])
+    for target in targets:
+        assert len(target["proposals"]) >= 3 * len(target["boxes"])
+    model = FastRCNN(SmallResNet((8, 8, 8)), RegionHead(8, 9, 3, 16), pool=roi_align)
+    losses = model.train()(images, targets)
+    sum(losses.values()).backward()
+    assert all(w.grad.isfinite().all() for w in model.parameters())
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_only_training_runs_in_bfloat16(monkeypatch, amx):
+    known = lambda: {"amx_bf16": amx}  # noqa: E731
+    monkeypatch.setattr(torch.cpu, "get_capabilities", known, raising=False)
+    layer = torch.nn.Linear(4, 4)
+    for training, kind in (True, torch.bfloat16), (False, torch.float32):
+        with env.mixed_precision(training):
+            assert layer(torch.rand(2, 4)).dtype == (kind if amx else torch.float32)
+
+
+def test_a_trunk_gives_float32_in_both_modes(monkeypatch):
+    known = lambda: {"amx_bf16": True}  # noqa: E731
+    monkeypatch.setattr(torch.cpu, "get_capabilities", known, raising=False)
+    torch.manual_seed(0)
+    trunk, images = SmallResNet((8, 8, 8)), torch.rand(2, 3, 32, 40)
+    rough = trunk.train()(images)
+    monkeypatch.setattr(backbone, "mixed_precision", lambda _: env.mixed_precision(0))
+    exact = trunk(images)
+    assert rough.dtype == exact.dtype == torch.float32
+    difference = (rough - exact).abs().max()
+    assert 0 < difference < 0.1 * exact.abs().max()
+    exact.sum().backward()
+    assert all(w.grad.dtype == torch.float32 for w in trunk.parameters())
