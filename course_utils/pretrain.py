@@ -19,7 +19,7 @@ def random_view(image, target, least=0.6, most=1.4):
 
     Beyond the image's border it is grey. Boxes are cut at the border; an object that
     keeps less than half of its box, or less than 80 square pixels, becomes difficult.
-    Lesson 09.
+    Lesson 07.
     """
     height, width = image.shape[1:]
     size = torch.tensor([width, height])
@@ -71,7 +71,7 @@ class Views(Dataset):
     """Scenes from nearer and farther, with shaken true boxes as ``proposals``.
 
     Each true box is shaken three times; a dozen random boxes join, most of them
-    background. dataset: a `VOCDataset`. Items are as those of `Scenes`. Lesson 09.
+    background. dataset: a `VOCDataset`. Items are as those of `Scenes`. Lesson 07.
     """
 
     def __init__(self, dataset):
@@ -93,7 +93,8 @@ def train_on_scenes(trunk, epochs=80):
 
     For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
     on as the trunk of a `FastRCNN` whose proposals are shaken true boxes; the head is
-    thrown away. About MINUTES minutes, so the repository ships the result. Lesson 09.
+    thrown away. About 25 minutes on two cores, so the repository ships the result.
+    Lesson 07.
     """
     root = find_data("tabletop")
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]

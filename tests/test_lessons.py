@@ -68,7 +68,8 @@ def test_lesson_says_how_long_it_runs(path):
     how, minutes, memory = re.search(words, head).groups()
     stated = 60 * (1 if minutes == "a" else int(minutes))
     assert report["seconds"] <= stated * (1 if how == "under" else 2)
-    assert stated == 60 or report["seconds"] >= stated / 2
+    # Processors with AMX train in half the time (env.mixed_precision).
+    assert stated == 60 or report["seconds"] >= stated / 4
     assert report["peak_mb"] <= 1000 * float(memory) * 1.05
 
 

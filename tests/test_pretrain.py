@@ -81,6 +81,13 @@ def test_hidden_parts_lie_on_objects():
     assert (pretrain.hide_parts(image, target["boxes"], chance=0.0) == image).all()
 
 
+def test_the_trunk_comes_with_the_course():
+    def never(_):
+        pytest.fail("trained although the weights are shipped")
+
+    assert env.train_or_load("scenes", SmallResNet(), never) in ("shipped", "cache")
+
+
 def test_views_train_a_detector_one_step():
     torch.manual_seed(0)
     views = pretrain.Views(VOCDataset(find_data("tabletop"), "train", first=4))
