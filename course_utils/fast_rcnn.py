@@ -118,6 +118,8 @@ class FastRCNN(nn.Module):
     Source: Fast R-CNN, Girshick 2015. Lesson 07.
     """
 
+    mixed = True  # train the RoI layer and the head in `mixed_precision`
+
     def __init__(
         self,
         trunk,
@@ -161,7 +163,7 @@ class FastRCNN(nn.Module):
             for boxes, target in zip(proposals, targets)
         ]
         boxes, labels, objects = zip(*sampled)
-        with mixed_precision(self.training):
+        with mixed_precision(self.training and self.mixed):
             scores, deltas = self.head(self.pooled(features, boxes))
         known = (torch.cat(part) for part in (boxes, labels, objects))
         return head_loss(scores.float(), deltas.float(), *known)

@@ -58,7 +58,7 @@ def shake(boxes, part=0.22):
     return boxes + part * sides * (2 * torch.rand(boxes.shape) - 1)
 
 
-def random_boxes(count, size, least=10, most=110):
+def boxes_anywhere(count, size, least=10, most=110):
     """`count` boxes anywhere in an image of `size` = (height, width): (count, 4)."""
     place = torch.rand(count, 2) * torch.tensor([size[1], size[0]])
     low, high = torch.tensor([float(least), float(most)]).log()
@@ -83,7 +83,7 @@ class Views(Dataset):
     def __getitem__(self, i):
         image, target = random_view(*self.scenes[i])
         boxes = target["boxes"]
-        others = random_boxes(12, image.shape[1:])
+        others = boxes_anywhere(12, image.shape[1:])
         target["proposals"] = torch.cat([*(shake(boxes) for _ in range(3)), others])
         return hide_parts(image, boxes), target
 

@@ -77,6 +77,8 @@ class RPN(nn.Module):
     Source: Faster R-CNN, section 3.1. Lesson 08.
     """
 
+    mixed = True  # train the head in `mixed_precision`
+
     def __init__(
         self,
         channels,
@@ -98,7 +100,7 @@ class RPN(nn.Module):
         self.nms_iou = nms_iou
 
     def forward(self, features):
-        with mixed_precision(self.training):
+        with mixed_precision(self.training and self.mixed):
             objectness, deltas = self.head(features)
         return objectness.float(), deltas.float(), self.grid(*features.shape[2:])
 

@@ -36,10 +36,22 @@ def write_notebook(path):
     path.write_text(json.dumps(notebook | {"nbformat_minor": 5}))
 
 
+def place(picture):
+    """Where a picture stands, once Lab has stopped moving it."""
+    picture.scroll_into_view_if_needed()
+    before = None
+    for _ in range(60):
+        shown = picture.bounding_box()
+        if shown == before:
+            return shown
+        before = shown
+        picture.page.wait_for_timeout(500)
+    raise AssertionError(f"the picture does not stand still: {before}, {shown}")
+
+
 def draw(page, picture, box, size):  # noqa: F811
     """Draw a box, in pixels of an image of `size`, with the mouse."""
-    picture.scroll_into_view_if_needed()
-    shown = picture.bounding_box()
+    shown = place(picture)
     scale = shown["width"] / size[0]
     assert shown["height"] == pytest.approx(scale * size[1], abs=2)
     x1, y1, x2, y2 = (v * scale for v in box)

@@ -64,9 +64,9 @@ def test_shaken_boxes_stay_near():
     assert box_iou(boxes[:1], shaken).min() > 0.3
 
 
-def test_random_boxes_lie_inside():
+def test_boxes_anywhere_lie_inside():
     torch.manual_seed(0)
-    boxes = pretrain.random_boxes(500, (60, 80))
+    boxes = pretrain.boxes_anywhere(500, (60, 80))
     assert len(boxes) > 300
     assert boxes.min() >= 0 and boxes[:, 2].max() <= 80 and boxes[:, 3].max() <= 60
     assert (boxes[:, 2:] - boxes[:, :2]).min() >= 8
