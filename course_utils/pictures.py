@@ -139,15 +139,21 @@ def random_change(image, target):
     shift = middle + 0.25 * torch.tensor([width, height]) * (torch.rand(2) - 0.5)
     shift = shift.clamp(low, high)
     boxes = target["boxes"] * zoom.repeat(2) + shift.repeat(2)
+    image = zoom_and_shift(image, zoom, shift, padding_mode="border")
+    return random_tint(image), {**target, "boxes": boxes}
+
+
+def zoom_and_shift(image, zoom, shift, **padding):
+    """The image (3, H, W) with its point p at zoom * p + shift, on the same canvas.
+
+    zoom, shift: (2,), x first; padding: for `grid_sample`. Lesson 02.
+    """
+    size = torch.tensor([image.shape[2], image.shape[1]])
     # affine_grid wants, for each pixel of the new image, its place in the old one
-    size = torch.tensor([width, height])
     offset = (size - 2 * shift) / (size * zoom) - 1
     theta = torch.cat([torch.diag(1 / zoom), offset[:, None]], 1)
     grid = F.affine_grid(theta[None], [1, *image.shape], align_corners=False)
-    image = F.grid_sample(
-        image[None], grid, padding_mode="border", align_corners=False
-    )[0]
-    return random_tint(image), {**target, "boxes": boxes}
+    return F.grid_sample(image[None], grid, align_corners=False, **padding)[0]
 
 
 def random_tint(image):

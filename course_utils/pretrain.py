@@ -1,7 +1,6 @@
 """Pretraining of a trunk on whole scenes: name and place objects whose box is given."""
 
 import torch
-import torch.nn.functional as F
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from course_utils.boxes import box_area, clip_boxes
@@ -9,7 +8,7 @@ from course_utils.data import VOCDataset, collate, find_data
 from course_utils.env import train_or_load
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.localize import Classifier, train_on_crops
-from course_utils.pictures import Scenes
+from course_utils.pictures import Scenes, zoom_and_shift
 from course_utils.roi import roi_align
 from course_utils.train import fit
 
@@ -27,11 +26,9 @@ def random_view(image, target, least=0.6, most=1.4):
     zoom *= torch.tensor([1, -1]).mul(0.1 * (2 * torch.rand(()) - 1)).exp()
     reach = 0.5 if zoom.mean() > 1 else 0.25
     middle = size * (0.5 + reach * (torch.rand(2) - 0.5))
-    # affine_grid wants, for each pixel of the new image, its place in the old one
-    theta = torch.cat([torch.diag(1 / zoom), (2 * middle / size - 1)[:, None]], 1)
-    grid = F.affine_grid(theta[None], [1, *image.shape], align_corners=False)
-    image = F.grid_sample(image[None] - 0.5, grid, align_corners=False)[0] + 0.5
-    moved = (target["boxes"] - middle.repeat(2)) * zoom.repeat(2) + size.repeat(2) / 2
+    shift = size / 2 - middle * zoom
+    image = zoom_and_shift(image - 0.5, zoom, shift) + 0.5
+    moved = target["boxes"] * zoom.repeat(2) + shift.repeat(2)
     boxes = clip_boxes(moved, (height, width))
     lost = (box_area(boxes) < 0.5 * box_area(moved)) | (box_area(boxes) < 80)
     kept = (boxes[:, 2:] > boxes[:, :2]).all(1)

@@ -122,6 +122,7 @@ class RPN(nn.Module):
         after = self.train_after if self.training else self.test_after
         found = []
         for scores, moves, size in zip(objectness, deltas, sizes):
+            # the best ones only: to decode all takes longer than to sort twice
             best = scores.argsort(descending=True, stable=True)[: self.before]
             boxes = decode_boxes(moves[best], anchors[best], STDS)
             limits = self.before, after, self.nms_iou

@@ -28,8 +28,8 @@ from pycocotools.cocoeval import COCOeval
 from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 from torch.utils.data import DataLoader
 
+from course_utils import backbone, faster_rcnn, rcnn, roi, widgets
 from course_utils import compare as compare_detectors
-from course_utils import faster_rcnn, rcnn, roi, widgets
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import batched_nms, box_iou, giou, nms, xywh_to_xyxy
 from course_utils.data import VOCDataset, collate, find_data
@@ -181,6 +181,22 @@ def bench_roi():
         lambda: both(library.roi_pool),
         9,
     )
+
+
+def bench_trunk():
+    """A training step of the trunk: in mixed precision, and in float32 throughout."""
+    trunk, images = SmallResNet().train(), torch.rand(4, 3, 184, 240)
+
+    def step():
+        trunk(images).sum().backward()
+
+    def exact_step():
+        ours = backbone.mixed_precision
+        backbone.mixed_precision = lambda training: ours(False)
+        step()
+        backbone.mixed_precision = ours
+
+    compare("trunk, training step, against float32", step, exact_step, 9)
 
 
 def two_detectors(seed, scenes):
@@ -430,6 +446,7 @@ def main():
         lambda: torchvision.ops.generalized_box_iou(a, b),
     )
     bench_roi()
+    bench_trunk()
     bench_proposals()
     bench_scorer()
 

@@ -182,6 +182,17 @@ def test_submit_saves_and_goes_on(annotator, tmp_path):
     assert files == ["a.xml", "c.xml"]
 
 
+def test_boxes_that_come_late_stay_with_their_picture(annotator, tmp_path):
+    widget = annotator.widget
+    widget.bboxes = [DOG]
+    widget.submit_callback()
+    widget.set_state({"bboxes": [DOG]})  # sent before the page heard of the next one
+    assert widget.bboxes == []
+    mine = DOG | {"x": DOG["x"] + 1}
+    widget.set_state({"bboxes": [mine]})
+    assert widget.bboxes == [mine]
+
+
 def test_back_shows_what_was_saved_and_other_classes_stay(annotator, tmp_path):
     annotator.widget.bboxes = [DOG, DOG | {"x": 2, "label": "zebra <1>"}]
     annotator.submit()

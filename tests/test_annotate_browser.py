@@ -42,7 +42,7 @@ def place(picture):
     before = None
     for _ in range(60):
         shown = picture.bounding_box()
-        if shown == before:
+        if shown and shown == before:
             return shown
         before = shown
         picture.page.wait_for_timeout(500)
@@ -85,7 +85,6 @@ def test_a_box_drawn_with_the_mouse_is_saved(page, lab):  # noqa: F811
 
     draw(page, picture, (40, 50, 200, 180), SIZE)
     output.locator(".class-label", has_text="cat").click()
-    page.wait_for_timeout(1500)  # the page tells the widget of it in its own time
     draw(page, picture, (300, 230, 220, 20), SIZE)  # from the lower right
     page.mouse.click(*(picture.bounding_box()[k] + 12 for k in "xy"))  # no box
     if os.environ.get("COURSE_SCREENSHOTS"):

@@ -8,6 +8,8 @@ from course_utils.backbone import SmallResNet
 from course_utils.boxes import box_iou
 from course_utils.data import VOCDataset, collate, find_data
 from course_utils.fast_rcnn import FastRCNN, RegionHead
+from course_utils.faster_rcnn import new_faster_rcnn
+from course_utils.photos import PhotoFasterRCNN
 from course_utils.roi import roi_align
 
 
@@ -109,6 +111,25 @@ def test_only_training_runs_in_bfloat16(monkeypatch, amx):
     for training, kind in (True, torch.bfloat16), (False, torch.float32):
         with env.mixed_precision(training):
             assert layer(torch.rand(2, 4)).dtype == (kind if amx else torch.float32)
+
+
+def test_detectors_train_in_bfloat16_but_for_photographs(monkeypatch):
+    known = lambda: {"amx_bf16": True}  # noqa: E731
+    monkeypatch.setattr(torch.cpu, "get_capabilities", known, raising=False)
+    small = new_faster_rcnn(SmallResNet((8, 8, 16)), 3, hidden=8)
+    photo = PhotoFasterRCNN(None, 3, channels=16, hidden=8)
+    for model, kind in (small, torch.bfloat16), (photo, torch.float32):
+        seen = []
+        for layer in model.rpn.head.conv, model.head.scores:
+            layer.register_forward_hook(lambda _, __, y, s=seen: s.append(y.dtype))
+        features = torch.rand(1, 16, 16, 16)
+        model.train().rpn(features)
+        target = {
+            "boxes": torch.tensor([[8.0, 8, 60, 60]]),
+            "labels": torch.tensor([1]),
+        }
+        model.region_losses(features, [torch.tensor([[0.0, 0, 64, 64]])], [target])
+        assert seen == [kind, kind]
 
 
 def test_a_trunk_gives_float32_in_both_modes(monkeypatch):

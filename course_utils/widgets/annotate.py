@@ -172,6 +172,8 @@ class Annotator:
         self.status = ipywidgets.HTML()
         back = ipywidgets.Button(description="Back", icon="arrow-left")
         back.on_click(lambda _: self.go(-1))
+        self.left, self.loaded = [], []  # boxes of the picture before, and of this one
+        self.widget.observe(self.refuse_late_boxes, "bboxes")
         self.widget.on_submit(self.submit)
         self.widget.on_skip(lambda: self.go(1))
         self.box = ipywidgets.VBox([self.status, self.widget, back])
@@ -183,12 +185,21 @@ class Annotator:
             drawn = self.album.load()
         except ValueError as error:
             drawn, said = [], f"{error}; draw the boxes anew"
+        self.left, self.loaded = self.widget.bboxes, drawn
         self.widget.selected_index = -1
         self.widget.bboxes = []
         self.widget.classes = self.album.names(drawn)
         self.widget.image_bytes = browser_bytes(self.album.image)
         self.widget.bboxes = drawn
         self.say(said)
+
+    def refuse_late_boxes(self, change):
+        """Put right what the page sends when it has not heard of the next picture yet.
+
+        A busy page sends the boxes of the picture before once more, after Submit.
+        """
+        if self.left and change["new"] == self.left and self.left != self.loaded:
+            self.widget.bboxes = list(self.loaded)
 
     def say(self, text):
         """Put a line above the picture: where we are, and `text`."""
