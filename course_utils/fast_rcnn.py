@@ -16,7 +16,7 @@ from course_utils.pictures import Scenes
 from course_utils.proposals import dataset_proposals, selective_search
 from course_utils.rcnn import pick_answers
 from course_utils.roi import roi_pool
-from course_utils.train import fit
+from course_utils.train import PRETRAINED, fit
 
 # Divides the deltas of a box against its region, so that the network's numbers are
 # about as large as its class scores (Fast R-CNN, section 2.3).
@@ -233,4 +233,4 @@ def train_fast_rcnn(model, epochs=10):
     repository ships the result. Lesson 07.
     """
     loader = all_scenes(model.windows)
-    return fit(model, loader, epochs, lr=4e-3, weight_decay=0.05, name="Fast R-CNN")
+    return fit(model, loader, epochs, **PRETRAINED, name="Fast R-CNN")

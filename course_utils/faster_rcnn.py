@@ -10,7 +10,7 @@ from course_utils.data import check_targets
 from course_utils.fast_rcnn import FastRCNN, RegionHead, all_scenes
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN, ProposalNet
-from course_utils.train import fit
+from course_utils.train import PRETRAINED, fit
 
 
 class FasterRCNN(FastRCNN):
@@ -143,4 +143,4 @@ def train_faster_rcnn(model, epochs=10):
     repository ships the result. Lesson 09.
     """
     loader = all_scenes()
-    return fit(model, loader, epochs, lr=4e-3, weight_decay=0.05, name="Faster R-CNN")
+    return fit(model, loader, epochs, **PRETRAINED, name="Faster R-CNN")

@@ -88,7 +88,7 @@ def train_svms(features, truth, overlap, classes, negative_iou=0.3, **settings):
     return torch.cat(weights, 1), torch.cat(biases), counts
 
 
-def ridge(x, y, strength=100.0):
+def ridge(x, y, strength=300.0):
     """Ridge regression in closed form: x (N, D), y (N, T) -> weights (D, T), bias (T,).
 
     Minimises |x w + b - y|^2 + strength |w|^2; b is free. Lesson 05.
@@ -100,7 +100,7 @@ def ridge(x, y, strength=100.0):
     return weight, y_mean - x_mean @ weight
 
 
-def train_box_regression(features, labels, deltas, num_classes, strength=100.0):
+def train_box_regression(features, labels, deltas, num_classes, strength=300.0):
     """Class-wise ridge regression from features to deltas: (K, D, 4) and (K, 4).
 
     features (R, D), labels (R,) class of the object that each region is for, deltas

@@ -85,12 +85,12 @@ class Views(Dataset):
         return hide_parts(image, boxes), target
 
 
-def train_on_scenes(trunk, epochs=80):
+def train_on_scenes(trunk, epochs=160):
     """Teach a trunk to name and place given objects in scenes; returns the history.
 
     For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
     on as the trunk of a `FastRCNN` whose proposals are shaken true boxes; the head is
-    thrown away. About 25 minutes on two cores, so the repository ships the result.
+    thrown away. About 50 minutes on two cores, so the repository ships the result.
     Lesson 07.
     """
     root = find_data("tabletop")

@@ -9,7 +9,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from course_utils.boxes import batched_nms, clip_boxes, decode_boxes, encode_boxes
-from course_utils.data import Images, VOCDataset, find_data
+from course_utils.data import Images, VOCDataset, find_data, flip
 from course_utils.env import cached_array, in_ci
 from course_utils.linear import (
     margins,
@@ -24,7 +24,7 @@ from course_utils.proposals import dataset_proposals, selective_search
 from course_utils.train import fit
 
 
-def warp_regions(image, boxes, side=48, context=6):
+def warp_regions(image, boxes, side=72, context=9):
     """Cut out boxes and warp each to a square, whatever its shape.
 
     image (3, H, W), boxes (N, 4) -> (N, 3, side, side). The box fills the inner square;
@@ -51,21 +51,21 @@ def warp_regions(image, boxes, side=48, context=6):
 
 
 class RegionNet(nn.Module):
-    """Trunk, average over 2 x 2 parts of its map, and one linear layer for a softmax.
+    """Trunk, average over P x P parts of its map, and one linear layer for a softmax.
 
     net(crops, targets) gives the loss ``class`` in training mode, with targets
     {"labels": (N,)}, 0 for background; `features` gives what SVMs and box regression
-    read, (N, 3, S, S) -> (N, 4 C). Lesson 05.
+    read, (N, 3, S, S) -> (N, P P C). Lesson 05.
     """
 
-    def __init__(self, trunk, num_classes):
+    def __init__(self, trunk, num_classes, parts=3):
         super().__init__()
-        self.trunk = trunk
-        self.size = 4 * trunk.out_channels
+        self.trunk, self.parts = trunk, parts
+        self.size = parts**2 * trunk.out_channels
         self.last = nn.Linear(self.size, num_classes)
 
     def features(self, crops):
-        return F.adaptive_avg_pool2d(self.trunk(crops), 2).flatten(1)
+        return F.adaptive_avg_pool2d(self.trunk(crops), self.parts).flatten(1)
 
     def forward(self, crops, targets):
         scores = self.last(self.features(crops))
@@ -176,6 +176,24 @@ def cached_features(name, net, images, regions, side):
     return cached_array(f"{name}-{key.hexdigest()[:12]}", shape, np.float16, fill)
 
 
+# What mirroring does to the deltas of a box: only the way in x turns round.
+MIRROR = torch.tensor([-1.0, 1, 1, 1])
+
+
+def mirrored_features(net, images, regions, picks, side):
+    """Features of some regions as they look in the mirrored image: (M, net.size).
+
+    images, regions: lists as in `cached_features`; picks: for each image (N,) bool, M
+    times True in all. Lesson 05.
+    """
+    parts = [torch.zeros(0, net.size)]
+    for image, boxes, pick in zip(images, regions, picks):
+        image = image.float() / 255 if image.dtype == torch.uint8 else image
+        image, mirrored = flip(image, {"boxes": boxes[pick]})
+        parts.append(region_features(net, image, mirrored["boxes"], side))
+    return torch.cat(parts)
+
+
 def pick_answers(scores, boxes, size, min_score, nms_iou=0.3, most=100):
     """From scored boxes of each class to a detector's answer for one image.
 
@@ -200,7 +218,7 @@ class RCNN(nn.Module):
     R-CNN is trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
     """
 
-    def __init__(self, net, num_classes, side=48, windows=200, min_score=-1.0):
+    def __init__(self, net, num_classes, side=72, windows=200, min_score=-1.5):
         super().__init__()
         self.net, self.side = net, side
         self.windows, self.min_score = windows, min_score
@@ -265,11 +283,11 @@ def known_regions(dataset, windows, num_classes):
     return regions, [region_targets(*pair, num_classes) for pair in pairs]
 
 
-def train_rcnn(model, epochs=26, windows=100):
+def train_rcnn(model, epochs=16, windows=100):
     """Train an `RCNN` through all its stages on tabletop, for `env.train_or_load`.
 
-    Its trunk should be pretrained. Fine-tuning takes about ten minutes on two cores, so
-    the repository ships the result. Lesson 05.
+    Its trunk should be pretrained. It takes about seven minutes on two cores with AMX,
+    so the repository ships the result. Lesson 05.
     """
     root, k = find_data("tabletop"), model.svm_bias.shape[0] + 1
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]
@@ -285,7 +303,8 @@ def train_rcnn(model, epochs=26, windows=100):
 def fit_readers(model, images, regions, facts, classes):
     """SVMs and box regression on the features of all regions, set in the `RCNN`.
 
-    Lists over images: (3, H, W), (N, 4), and what `region_targets` says. Lesson 05.
+    Lists over images: (3, H, W), (N, 4), and what `region_targets` says.
+    Each pair for box regression counts twice, once mirrored. Lesson 05.
     """
     label, iou, deltas, overlap = (
         torch.cat([fact[key] for fact in facts])
@@ -295,8 +314,10 @@ def fit_readers(model, images, regions, facts, classes):
     scale = mean_length(x) / 20
     truth = torch.where(iou > 0.999, label, 0).numpy()
     svm = train_svms(x, truth, overlap.numpy(), classes, scale=scale)
-    good = ((label > 0) & (iou >= 0.6)).nonzero().flatten()
-    tight = torch.from_numpy(x[good].astype(np.float32)) / scale
-    k = len(classes) + 1
-    boxes = train_box_regression(tight, label[good], deltas[good], k)
+    picks = [(fact["labels"] > 0) & (fact["iou"] >= 0.6) for fact in facts]
+    good = torch.cat(picks).nonzero().flatten()
+    mirrored = mirrored_features(model.net, images, regions, picks, model.side)
+    tight = torch.cat([torch.from_numpy(x[good].astype(np.float32)), mirrored]) / scale
+    deltas = torch.cat([deltas[good], deltas[good] * MIRROR])
+    boxes = train_box_regression(tight, label[good].repeat(2), deltas, len(classes) + 1)
     model.set_readers(scale, svm[:2], boxes)

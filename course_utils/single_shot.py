@@ -12,7 +12,7 @@ from course_utils.fast_rcnn import STDS, all_scenes, stack_images
 from course_utils.matching import label_boxes
 from course_utils.metrics import Timer
 from course_utils.rcnn import pick_answers
-from course_utils.train import fit
+from course_utils.train import PRETRAINED, fit
 
 
 class ShotHead(nn.Module):
@@ -181,4 +181,4 @@ def train_single_shot(model, epochs=10):
     repository ships the result. Lesson 11.
     """
     loader = all_scenes()
-    return fit(model, loader, epochs, lr=2e-3, weight_decay=0.05, name="single shot")
+    return fit(model, loader, epochs, **PRETRAINED, name="single shot")

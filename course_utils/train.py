@@ -8,6 +8,10 @@ from tqdm.auto import tqdm
 
 from course_utils.env import in_ci
 
+# Settings of `fit` for a detector over a pretrained trunk: at the rate of its new
+# layers, the trunk would lose much of what it has learned (measured in lesson 07).
+PRETRAINED = {"lr": 2e-3, "trunk_lr": 5e-4, "weight_decay": 0.05}
+
 
 class NonFiniteLoss(ArithmeticError):
     """A loss or gradient became NaN or infinite; the last good weights are restored."""
@@ -24,6 +28,19 @@ def cosine_schedule(step, steps, warmup=0.1):
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+def adamw(model, lr, weight_decay=0.01, trunk=None, trunk_lr=None):
+    """AdamW for all weights of `model` that are not frozen.
+
+    trunk: a part of it whose weights learn at the rate `trunk_lr`. Lesson 07.
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    slow = {id(p) for p in trunk.parameters()} if trunk else set()
+    groups = [{"params": [p for p in weights if id(p) not in slow]}]
+    if own := [p for p in weights if id(p) in slow]:
+        groups.append({"params": own, "lr": trunk_lr})
+    return torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=True)
+
+
 def fit(
     model,
     loader,
@@ -31,6 +48,7 @@ def fit(
     lr=1e-3,
     weight_decay=0.01,
     clip=5.0,
+    trunk_lr=None,
     optimizer=None,
     after_epoch=None,
     name="training",
@@ -39,9 +57,11 @@ def fit(
 
     model(images, targets) must give a dict of losses, whose sum is minimised. loader: a
     batch iterable that can be walked `epochs` times. clip: largest gradient norm.
-    optimizer: a ready one instead of AdamW. after_epoch(model, epoch) is called in
-    evaluation mode after each epoch. Each history row has ``step``, ``seconds``,
-    ``lr``, ``loss`` (the sum) and every loss by its name.
+    trunk_lr: learning rate of `model.trunk`, if it is to be another: a pretrained trunk
+    wants smaller steps than new layers. optimizer: a ready one instead of AdamW.
+    after_epoch(model, epoch) is called in evaluation mode after each epoch. Each
+    history row has ``step``, ``seconds``, ``lr``, ``loss`` (the sum) and every loss by
+    its name.
 
     Raises NonFiniteLoss, with step, loss name and a hint, at the first NaN or infinite
     loss or gradient; the model then has the last weights that gave finite losses.
@@ -53,9 +73,8 @@ def fit(
             f"nothing to train on: {epochs} epochs of {len(loader)} batches"
         )
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = optimizer or torch.optim.AdamW(
-        weights, lr, weight_decay=weight_decay, fused=True
-    )
+    trunk = model.trunk if trunk_lr else None
+    optimizer = optimizer or adamw(model, lr, weight_decay, trunk, trunk_lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )

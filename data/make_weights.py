@@ -1,7 +1,7 @@
 """Make the weights that the repository ships again: python data/make_weights.py
 
 They spare the learner the long trainings: a lesson that finds them loads them, and
-trains by itself where they are missing. Four to twenty-five minutes each on two cores.
+trains by itself where they are missing. Four to fifty minutes each on two cores.
 """
 
 import argparse
@@ -25,12 +25,6 @@ from course_utils.pictures import ObjectCrops, Scenes
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 RESULTS = REPOSITORY / "data" / "results" / "weights.json"
 CLASSES = 9  # tabletop's eight, and background
-
-
-def crop_trunk():
-    classifier = Classifier(SmallResNet(), 128, CLASSES)
-    train_or_load("crops", classifier, train_on_crops)
-    return classifier.trunk
 
 
 def crops():
@@ -71,7 +65,7 @@ def scene_trunk():
 
 
 def new_rcnn():
-    return rcnn.RCNN(rcnn.RegionNet(crop_trunk(), CLASSES), CLASSES)
+    return rcnn.RCNN(rcnn.RegionNet(scene_trunk(), CLASSES), CLASSES)
 
 
 def new_fast_rcnn():

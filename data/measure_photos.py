@@ -100,7 +100,7 @@ def slow(train, test, trunk, count, windows=100, side=96):
     """R-CNN: features of crops, SVMs, box regression; no fine-tuning."""
     seed_everything(0)
     k = len(train.classes) + 1
-    model = rcnn.RCNN(rcnn.RegionNet(CoarseMap(trunk), k), k, side).eval()
+    model = rcnn.RCNN(rcnn.RegionNet(CoarseMap(trunk), k, 2), k, side).eval()
     start = time.perf_counter()
     regions, facts = rcnn.known_regions(train, windows, k)
     rcnn.fit_readers(model, Images(train), regions, facts, train.classes)

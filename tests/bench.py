@@ -42,7 +42,7 @@ from course_utils.pretrain import train_on_scenes
 from course_utils.proposals import proposal_recall, selective_search
 from course_utils.segmentation import felzenszwalb
 from course_utils.single_shot import SingleShot
-from course_utils.train import fit
+from course_utils.train import PRETRAINED, adamw, fit
 from course_utils.widgets.metrics import pretend_detector
 from tests.test_metrics import to_coco
 
@@ -222,7 +222,9 @@ def bench_faster(seeds=3, epochs=2):
             loader = DataLoader(
                 scenes, 4, shuffle=True, collate_fn=collate, drop_last=True
             )
-            history = fit(model, loader, epochs, lr=4e-3, weight_decay=0.05)
+            trunk = model.trunk if name == "ours" else model.backbone
+            optimizer = adamw(model, trunk=trunk, **PRETRAINED)
+            history = fit(model, loader, epochs, optimizer=optimizer)
             model.eval()
             start = time.perf_counter()
             answers = predict(model, test, batch=1)

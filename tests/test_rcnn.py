@@ -10,7 +10,7 @@ import torch
 from course_utils import linear, rcnn
 from course_utils.backbone import SmallResNet
 from course_utils.boxes import batched_nms, decode_boxes
-from course_utils.data import VOCDataset, find_data
+from course_utils.data import VOCDataset, find_data, flip
 from course_utils.env import seed_everything
 from course_utils.matching import match_boxes
 from course_utils.proposals import dataset_proposals
@@ -229,6 +229,25 @@ def test_features_are_cached_and_made_again_for_other_weights(trained, monkeypat
     assert calls, "other weights, other features"
     with torch.no_grad():
         next(net.trunk.parameters()).div_(2)
+
+
+def test_mirrored_pairs_are_those_of_the_mirrored_scene(trained):
+    _, images, targets, regions, facts, net, _ = trained
+    picks = [(fact["labels"] > 0) & (fact["iou"] >= 0.6) for fact in facts]
+    features = rcnn.mirrored_features(net, images, regions, picks, 32)
+    assert features.shape == (sum(int(pick.sum()) for pick in picks), net.size)
+    image, mirrored = flip(
+        images[0].float() / 255, targets[0] | {"proposals": regions[0]}
+    )
+    fact = rcnn.region_targets(mirrored["proposals"], mirrored, 9)
+    pick = (fact["labels"] > 0) & (fact["iou"] >= 0.6)
+    assert torch.equal(pick, picks[0])
+    wanted = rcnn.region_features(net, image, mirrored["proposals"][pick], 32)
+    assert torch.allclose(features[: len(wanted)], wanted, atol=1e-5)
+    deltas = facts[0]["deltas"][pick] * rcnn.MIRROR
+    assert torch.allclose(deltas, fact["deltas"][pick], atol=1e-5)
+    none = rcnn.mirrored_features(net, images[:1], regions[:1], [pick & False], 32)
+    assert none.shape == (0, net.size)
 
 
 def test_the_whole_detector(trained):
