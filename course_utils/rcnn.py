@@ -141,7 +141,7 @@ def region_targets(regions, target, num_classes):
 
 
 @torch.no_grad()
-def region_features(net, image, regions, side, batch=256):
+def region_features(net, image, regions, side, batch=64):
     """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05."""
     net.eval()
     parts = [
@@ -317,7 +317,8 @@ def fit_readers(model, images, regions, facts, classes):
     picks = [(fact["labels"] > 0) & (fact["iou"] >= 0.6) for fact in facts]
     good = torch.cat(picks).nonzero().flatten()
     mirrored = mirrored_features(model.net, images, regions, picks, model.side)
-    tight = torch.cat([torch.from_numpy(x[good].astype(np.float32)), mirrored]) / scale
+    tight = torch.cat([torch.from_numpy(x[good].astype(np.float32)), mirrored])
+    tight /= scale
     deltas = torch.cat([deltas[good], deltas[good] * MIRROR])
     boxes = train_box_regression(tight, label[good].repeat(2), deltas, len(classes) + 1)
     model.set_readers(scale, svm[:2], boxes)

@@ -7,18 +7,19 @@ from course_utils.proposals import selective_search
 from course_utils.rcnn import pick_answers, region_features, warp_regions
 from course_utils.widgets import Explorer, choice, empty_figure, slider
 
+SHOWN = 48  # warped regions in the picture of them
 STAGES = ("proposals", "warped", "scores", "regressed", "answer")
 
 
 def stages(model, image):
     """All that an `RCNN` makes of one image, as a dict.
 
-    ``regions`` (N, 4), ``crops`` (N, 3, S, S), ``margins`` (N, K), ``boxes`` (N, K, 4).
+    ``regions`` (N, 4), ``crops`` of the first, ``margins`` (N, K), ``boxes`` (N, K, 4).
     """
     regions = selective_search(image, model.windows)
     features = region_features(model.net, image, regions, model.side)
     margins, boxes = model.read(features, regions)
-    crops = warp_regions(image, regions, model.side)
+    crops = warp_regions(image, regions[:SHOWN], model.side)
     return {"regions": regions, "crops": crops, "margins": margins, "boxes": boxes}
 
 
@@ -43,8 +44,8 @@ def stage_viewer(model, images, classes):
         parts = {key: value[:windows] for key, value in made[picture].items()}
         figure, (ax,) = empty_figure(560, 460)
         if stage == "warped":
-            plot.show_image(tile(parts["crops"][:48]), ax)
-            shown = min(48, len(parts["crops"]))
+            plot.show_image(tile(parts["crops"]), ax)
+            shown = len(parts["crops"])
             ax.set_title(f"the first {shown} windows, warped", fontsize=11)
             return figure
         plot.show_image(image, ax)
