@@ -10,7 +10,7 @@ def mean_length(features, count=2000, seed=0):
     return float(np.linalg.norm(features[rows].astype(np.float32), axis=1).mean())
 
 
-def margins(features, weight, bias, part=8192):
+def margins(features, weight, bias, part=2048):
     """features @ weight + bias in float32, a part at a time to save memory.
 
     features: array (R, D), may be float16 on disk; weight (D, K), bias (K,) tensors ->
