@@ -229,7 +229,7 @@ def all_scenes(windows=0):
 def train_fast_rcnn(model, epochs=10):
     """Train a `FastRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About five minutes on two cores with AMX, so the
+    Its trunk should be pretrained. About four minutes on two cores with AMX, so the
     repository ships the result. Lesson 07.
     """
     loader = all_scenes(model.windows)

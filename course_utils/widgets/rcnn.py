@@ -14,7 +14,8 @@ STAGES = ("proposals", "warped", "scores", "regressed", "answer")
 def stages(model, image):
     """All that an `RCNN` makes of one image, as a dict.
 
-    ``regions`` (N, 4), ``crops`` of the first, ``margins`` (N, K), ``boxes`` (N, K, 4).
+    ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``margins`` (N, K),
+    ``boxes`` (N, K, 4).
     """
     regions = selective_search(image, model.windows)
     features = region_features(model.net, image, regions, model.side)
