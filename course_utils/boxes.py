@@ -59,9 +59,11 @@ def box_iou(a, b):
     Source: Jaccard index; PASCAL VOC, Everingham et al. 2010, section 4.2. Lesson 01.
     """
     a, b = a.float(), b.float()  # areas of half precision boxes overflow
-    top_left = torch.maximum(a[:, None, :2], b[:, :2])  # (N, M, 2)
-    bottom_right = torch.minimum(a[:, None, 2:], b[:, 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(2)  # (N, M)
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]  # (N, 1) each
+    bx1, by1, bx2, by2 = b.T  # (M,) each
+    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M)
+    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
+    intersection = width * height
     union = box_area(a)[:, None] + box_area(b) - intersection
     return torch.where(union > 0, intersection / union, 0.0)
 
@@ -72,9 +74,11 @@ def giou(a, b):
     Source: Rezatofighi et al. 2019, algorithm 1. Lesson 01.
     """
     a, b = a.float(), b.float()
-    top_left = torch.minimum(a[:, None, :2], b[:, :2])
-    bottom_right = torch.maximum(a[:, None, 2:], b[:, 2:])
-    hull = (bottom_right - top_left).clamp(min=0).prod(2)  # smallest box around both
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    width = (torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)).clamp(min=0)
+    height = (torch.maximum(ay2, by2) - torch.minimum(ay1, by1)).clamp(min=0)
+    hull = width * height  # the smallest box around both
     iou = box_iou(a, b)
     sum_of_areas = box_area(a)[:, None] + box_area(b)
     union = sum_of_areas / (1 + iou)  # because iou = (sum - union) / union
@@ -142,16 +146,20 @@ def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
 
 
 @njit(cache=True, error_model="numpy")
-def greedy_nms(boxes, iou_threshold):
+def greedy_nms(boxes, iou_threshold, most):
     """The greedy loop of NMS over float32 (N, 4) `boxes`, best first -> (N,) bool.
 
-    Compiled to machine code at its first call. Lesson 01.
+    It stops when `most` are kept. Compiled to machine code at its first call.
+    Lesson 01.
     """
     x1, y1, x2, y2 = [boxes[:, k].copy() for k in range(4)]
     area = (x2 - x1) * (y2 - y1)
-    keep = np.ones(len(boxes), np.bool_)
+    keep, kept = np.ones(len(boxes), np.bool_), 0
     for i in range(len(boxes)):
+        if kept == most:
+            keep[i] = False
         if keep[i]:
+            kept += 1
             for j in range(i + 1, len(boxes)):
                 w = max(min(x2[i], x2[j]) - max(x1[i], x1[j]), np.float32(0))
                 h = max(min(y2[i], y2[j]) - max(y1[i], y1[j]), np.float32(0))
@@ -160,13 +168,14 @@ def greedy_nms(boxes, iou_threshold):
     return keep
 
 
-def nms(boxes, scores, iou_threshold=0.5):
+def nms(boxes, scores, iou_threshold=0.5, most=None):
     """Non-maximum suppression: of boxes that overlap, keep the best one.
 
     boxes (N, 4), scores (N,) -> int64 indices of the kept boxes, best first. A box goes
     when its IoU with a better kept one is strictly greater than `iou_threshold`; among
-    equal scores the lowest index is better. Raises ValueError for a NaN or infinite
-    number. Source: Felzenszwalb et al. 2010 (DPM), section 7.2. Lesson 01.
+    equal scores the lowest index is better. most: stop when so many are kept. Raises
+    ValueError for a NaN or infinite number. Source: Felzenszwalb et al. 2010 (DPM),
+    section 7.2. Lesson 01.
     """
     boxes, scores = boxes.detach().float(), scores.detach().float()
     if len(boxes) != len(scores):
@@ -176,7 +185,9 @@ def nms(boxes, scores, iou_threshold=0.5):
             i = int((~values.isfinite()).nonzero()[0, 0])
             raise ValueError(f"{name}[{i}] = {values[i].tolist()} is NaN or infinite")
     order = scores.argsort(descending=True, stable=True)
-    keep = greedy_nms(boxes.reshape(-1, 4)[order].cpu().numpy(), float(iou_threshold))
+    best_first = boxes.reshape(-1, 4)[order].cpu().numpy()
+    most = len(boxes) if most is None else most
+    keep = greedy_nms(best_first, float(iou_threshold), most)
     return order[torch.from_numpy(keep).to(order.device)]
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 
+from course_utils.backbone import freeze
 from course_utils.boxes import decode_boxes, encode_boxes
 from course_utils.data import VOCDataset, check_targets, collate, find_data
 from course_utils.env import mixed_precision
@@ -232,5 +233,6 @@ def train_fast_rcnn(model, epochs=10):
     Its trunk should be pretrained. About four minutes on two cores with AMX, so the
     repository ships the result. Lesson 07.
     """
+    freeze(model.trunk)
     loader = all_scenes(model.windows)
     return fit(model, loader, epochs, **PRETRAINED, name="Fast R-CNN")

@@ -5,7 +5,7 @@ import copy
 import torch
 
 from course_utils.anchors import AnchorGrid
-from course_utils.backbone import Frozen
+from course_utils.backbone import Frozen, freeze
 from course_utils.data import check_targets
 from course_utils.fast_rcnn import FastRCNN, RegionHead, all_scenes
 from course_utils.roi import roi_align
@@ -142,5 +142,6 @@ def train_faster_rcnn(model, epochs=10):
     Its trunk should be pretrained. About five minutes on two cores with AMX, so the
     repository ships the result. Lesson 09.
     """
+    freeze(model.trunk)
     loader = all_scenes()
     return fit(model, loader, epochs, **PRETRAINED, name="Faster R-CNN")

@@ -209,14 +209,15 @@ def roi_align(
     p, q = as_pair(output_size)
     parts, order = split_regions(regions, len(features))
     channels, height, width = features.shape[1:]
-    out = []
-    for each, part in zip(features, parts):
-        for some in part.split(64):  # so much stays in the processor's cache
-            x1, y1, x2, y2 = (some.to(features) * spatial_scale).unbind(1)
-            a = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)
-            b = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)
+    x1, y1, x2, y2 = (torch.cat(parts).to(features) * spatial_scale).unbind(1)
+    rows = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)  # (R, P, H)
+    columns = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)  # (R, Q, W)
+    counts, out = [len(part) for part in parts], []
+    for each, its in zip(features, zip(rows.split(counts), columns.split(counts))):
+        # 64 regions at a time stay in the processor's cache
+        for a, b in zip(*(matrices.split(64) for matrices in its)):
             x = b.flatten(0, 1) @ each.permute(1, 2, 0)  # (H, R Q, C): F B^T
-            x = x.view(height, len(some), q * channels).transpose(0, 1)
-            x = (a @ x).view(len(some), p, q, channels)  # (R, P, Q C): A F B^T
+            x = x.view(height, len(a), q * channels).transpose(0, 1)
+            x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q C): A F B^T
             out.append(x.permute(0, 3, 1, 2))
     return reorder(torch.cat(out), order)

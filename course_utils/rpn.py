@@ -63,7 +63,7 @@ def pick_proposals(objectness, boxes, size, before=1000, after=100, nms_iou=0.7)
     boxes, scores = clip_boxes(boxes[best], size), objectness[best]
     real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1)
     boxes, scores = boxes[real], scores[real]
-    keep = nms(boxes, scores, nms_iou)[:after]
+    keep = nms(boxes, scores, nms_iou, after)
     return boxes[keep], scores[keep]
 
 

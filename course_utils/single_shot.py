@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.anchors import AnchorGrid
-from course_utils.backbone import ResidualBlock
+from course_utils.backbone import ResidualBlock, freeze
 from course_utils.boxes import decode_boxes, encode_boxes
 from course_utils.data import check_targets
 from course_utils.fast_rcnn import STDS, all_scenes, stack_images
@@ -180,5 +180,6 @@ def train_single_shot(model, epochs=10):
     Its trunk should be pretrained. About five minutes on two cores with AMX, so the
     repository ships the result. Lesson 11.
     """
+    freeze(model.trunk)
     loader = all_scenes()
     return fit(model, loader, epochs, **PRETRAINED, name="single shot")

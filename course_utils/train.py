@@ -78,6 +78,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )
+    now = model.state_dict().values()  # the weights themselves, no copies
     good = {k: v.clone() for k, v in model.state_dict().items()}
     history, start = [], time.perf_counter()
     bar = tqdm(total=steps, desc=name, disable=in_ci(), leave=False)
@@ -88,8 +89,8 @@ def fit(
             row = {"step": len(history), "lr": schedule.get_last_lr()[0]}
             row |= {key: float(value.detach()) for key, value in losses.items()}
             stop_if_not_finite(row, model, good)
-            for key, value in model.state_dict().items():
-                good[key].copy_(value)
+            for kept, value in zip(good.values(), now):
+                kept.copy_(value)
             loss = sum(losses.values())
             optimizer.zero_grad()
             loss.backward()

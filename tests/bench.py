@@ -6,6 +6,7 @@ that both meet the same machine. A ratio below 1 means that ours is faster.
 `python -m tests.bench proposals` prints recall and MABO of selective search against
 OpenCV's on all tabletop test scenes and on 100 photographs, and takes ten minutes.
 `python -m tests.bench faster` trains our Faster R-CNN and torchvision's side by side;
+`python -m tests.bench training` says how good ours is after its first minutes;
 `python -m tests.bench sliders` measures how soon the explorers answer.
 """
 
@@ -30,7 +31,7 @@ from torch.utils.data import DataLoader
 
 from course_utils import backbone, faster_rcnn, rcnn, roi, widgets
 from course_utils import compare as compare_detectors
-from course_utils.backbone import SmallResNet
+from course_utils.backbone import SmallResNet, freeze
 from course_utils.boxes import batched_nms, box_iou, giou, nms, xywh_to_xyxy
 from course_utils.data import VOCDataset, collate, find_data
 from course_utils.env import seed_everything, train_or_load
@@ -205,6 +206,7 @@ def two_detectors(seed, scenes):
     seed_everything(seed)
     trunk = SmallResNet()
     train_or_load("scenes", trunk, train_on_scenes)
+    freeze(trunk)
     ours = faster_rcnn.new_faster_rcnn(copy.deepcopy(trunk), k)
     theirs = faster_rcnn.library_faster_rcnn(trunk, ours.rpn.grid, k, size)
     return {"ours": ours, "torchvision": theirs}
@@ -243,6 +245,22 @@ def bench_faster(seeds=3, epochs=2):
         print(f"{key:44} {a:8.1f} ms {b:8.1f} ms {a / b:7.2f}x")
     for key in "map50", "map":
         print(f"{key:44} {means[f'ours {key}']:.3f}  {means[f'torchvision {key}']:.3f}")
+
+
+def bench_training(epochs=7):
+    """Print seconds and scores of a Faster R-CNN after `epochs` of all scenes."""
+    root = find_data("tabletop")
+    seed_everything(0)
+    trunk, sets = SmallResNet(), [VOCDataset(root, part) for part in ("val", "test")]
+    train_or_load("scenes", trunk, train_on_scenes)
+    model = faster_rcnn.new_faster_rcnn(trunk, len(sets[0].classes) + 1)
+    last = faster_rcnn.train_faster_rcnn(model, epochs)[-1]
+    print(f"{last['step'] + 1} steps in {last['seconds']:.1f} s")
+    for dataset in sets:
+        scenes = Scenes(dataset)
+        found = evaluate(predict(model, scenes, 1), scenes.targets, scenes.classes)
+        name, count = dataset.split, len(scenes)
+        print(f"{name:5} {count} scenes {found['map50']:.4f} {found['map']:.4f}")
 
 
 def trained_detectors(num_classes):
@@ -457,6 +475,7 @@ if __name__ == "__main__":
     jobs = {
         "proposals": proposal_table,
         "faster": bench_faster,
+        "training": bench_training,
         "sliders": bench_sliders,
     }
     jobs.get(sys.argv[1] if len(sys.argv) > 1 else "", main)()

@@ -86,6 +86,8 @@ def test_nms_equals_torchvision_on_500_sets(generator):
                     library.nms(boxes[order], -torch.arange(count).float(), threshold)
                 ]
             assert torch.equal(got, want), (i, threshold)
+            for most in 0, 1, 7, 500:
+                assert torch.equal(nms(boxes, scores, threshold, most), want[:most])
 
 
 def test_batched_nms_equals_torchvision(generator):

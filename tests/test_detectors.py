@@ -9,7 +9,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
 from course_utils.anchors import AnchorGrid
-from course_utils.backbone import SmallResNet
+from course_utils.backbone import SmallResNet, freeze
 from course_utils.boxes import decode_boxes
 from course_utils.fast_rcnn import (
     FastRCNN,
@@ -23,7 +23,7 @@ from course_utils.faster_rcnn import FasterRCNN, train_in_four_steps
 from course_utils.matching import label_boxes, match_boxes, sample_balanced
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN, RPNHead, pick_proposals, rpn_loss
-from course_utils.train import NonFiniteLoss, fit
+from course_utils.train import NonFiniteLoss, adamw, fit
 
 ANCHORS = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 90, 90]])
 
@@ -346,6 +346,25 @@ def test_compress_keeps_a_layer_of_full_rank_and_shrinks_it():
     for rank in 0, 21:
         with pytest.raises(ValueError, match=f"rank {rank}.*1 to 20"):
             compress(layer, rank)
+
+
+def test_frozen_layers_keep_their_weights_and_statistics():
+    torch.manual_seed(0)
+    trunk = SmallResNet((4, 8, 8))
+    start = copy.deepcopy(trunk.state_dict())
+    assert freeze(trunk) is trunk and trunk.training
+    for model in trunk, copy.deepcopy(trunk):
+        optimizer = adamw(model.train(), 0.1)
+        model(torch.rand(2, 3, 40, 48)).square().sum().backward()
+        optimizer.step()
+        changed = {
+            name.split(".")[1]
+            for name, value in model.state_dict().items()
+            if not torch.equal(value, start[name])
+        }
+        assert changed == {"4"}  # the last block alone
+    trunk.load_state_dict(start)  # weights of an unfrozen one fit
+    assert all(p.requires_grad for p in freeze(trunk, 0).parameters())
 
 
 def test_four_steps_share_the_trunk_in_the_end():
