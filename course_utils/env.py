@@ -1,6 +1,8 @@
 """The learner's machine: versions, seeds, memory, cache, and weights made once."""
 
 import contextlib
+import ctypes
+import gc
 import hashlib
 import importlib.metadata
 import os
@@ -267,3 +269,12 @@ def train_or_load(name, model, train):
     except OSError as error:
         print(f"NOTE  not kept, {name}: {cannot_write(cached.parent, error)}")
     return "trained"
+
+
+def return_memory():
+    """Hand freed memory back to the system; glibc keeps much of it otherwise."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        if trim:
+            trim(0)

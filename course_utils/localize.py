@@ -13,6 +13,7 @@ from course_utils.boxes import (
     to_center,
 )
 from course_utils.data import VOCDataset, check_targets, collate, find_data
+from course_utils.env import return_memory
 from course_utils.pictures import ObjectCrops
 from course_utils.train import fit
 
@@ -182,6 +183,7 @@ def keep_features(dataset, trunk):
 
     Both its maps in one: (432, H / 16, W / 16), float16 to save memory. Lesson 02.
     """
+    return_memory()
     kept = []
     for image, target in (dataset[i] for i in range(len(dataset))):
         middle, deep = trunk(image[None])
