@@ -76,9 +76,9 @@ class SmallResNet(nn.Module):
 
 
 def freeze(trunk, layers=4):
-    """Let of a `SmallResNet` only what comes after the first `layers` learn.
+    """Let a `SmallResNet` learn only what comes after its first `layers`.
 
-    By default that is the last block. Of the others neither weights nor batch
+    By default that is the last block. Of the first ones neither weights nor batch
     statistics change, and training goes faster: no gradients are worked out for them.
     Returns the trunk. Source: Fast R-CNN, section 4.5. Lesson 07.
     """

@@ -213,9 +213,9 @@ def roi_align(
     rows = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)  # (R, P, H)
     columns = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)  # (R, Q, W)
     counts, out = [len(part) for part in parts], []
-    for each, its in zip(features, zip(rows.split(counts), columns.split(counts))):
+    for each, high, wide in zip(features, rows.split(counts), columns.split(counts)):
         # 64 regions at a time stay in the processor's cache
-        for a, b in zip(*(matrices.split(64) for matrices in its)):
+        for a, b in zip(high.split(64), wide.split(64)):
             x = b.flatten(0, 1) @ each.permute(1, 2, 0)  # (H, R Q, C): F B^T
             x = x.view(height, len(a), q * channels).transpose(0, 1)
             x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q C): A F B^T

@@ -8,8 +8,8 @@ from tqdm.auto import tqdm
 
 from course_utils.env import in_ci
 
-# Settings of `fit` for a detector over a pretrained trunk: at the rate of its new
-# layers, the trunk would lose much of what it has learned (measured in lesson 07).
+# Settings of `fit` for a detector over a pretrained trunk: what has learned already
+# takes smaller steps than the new layers. Lesson 07.
 PRETRAINED = {"lr": 2e-3, "trunk_lr": 5e-4, "weight_decay": 0.05}
 
 
@@ -78,7 +78,6 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )
-    now = model.state_dict().values()  # the weights themselves, no copies
     good = {k: v.clone() for k, v in model.state_dict().items()}
     history, start = [], time.perf_counter()
     bar = tqdm(total=steps, desc=name, disable=in_ci(), leave=False)
@@ -89,8 +88,8 @@ def fit(
             row = {"step": len(history), "lr": schedule.get_last_lr()[0]}
             row |= {key: float(value.detach()) for key, value in losses.items()}
             stop_if_not_finite(row, model, good)
-            for kept, value in zip(good.values(), now):
-                kept.copy_(value)
+            for key, value in model.state_dict().items():
+                good[key].copy_(value)
             loss = sum(losses.values())
             optimizer.zero_grad()
             loss.backward()

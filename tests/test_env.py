@@ -1,6 +1,7 @@
 """env.py and metrics.report: problems are named with a mend, nothing half-written."""
 
 import json
+import sys
 from pathlib import Path
 
 import psutil
@@ -195,3 +196,13 @@ def test_report_without_a_place_to_write(monkeypatch, capsys, tmp_path):
     assert report("05_rcnn", count=3)["count"] == 3
     (line,) = capsys.readouterr().out.splitlines()
     assert "can not write" in line and "$COURSE_RESULTS" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator alone is asked")
+def test_freed_memory_goes_back_to_the_system():
+    blocks = [bytearray(4000) for _ in range(50_000)]
+    blocks = blocks[::500]  # what is left between the holes keeps them from being freed
+    process = psutil.Process()
+    before = process.memory_info().rss
+    env.return_memory()
+    assert before - process.memory_info().rss > 100e6, len(blocks)
