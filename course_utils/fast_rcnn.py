@@ -39,8 +39,6 @@ class RegionHead(nn.Module):
         self.fc2 = nn.Linear(hidden, hidden)
         self.scores = nn.Linear(hidden, num_classes)
         self.deltas = nn.Linear(hidden, 4 * (num_classes - 1))
-        nn.init.normal_(self.deltas.weight, std=0.001)  # boxes start unmoved
-        nn.init.zeros_(self.deltas.bias)
 
     def forward(self, pooled):
         x = torch.relu(self.fc2(torch.relu(self.fc1(pooled.flatten(1)))))
@@ -230,7 +228,7 @@ def all_scenes(windows=0):
 def train_fast_rcnn(model, epochs=10):
     """Train a `FastRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About four minutes on two cores with AMX, so the
+    Its trunk should be pretrained. About three minutes on two cores with AMX, so the
     repository ships the result. Lesson 07.
     """
     freeze(model.trunk)

@@ -139,7 +139,7 @@ def library_faster_rcnn(trunk, grid, num_classes, size, hidden=256, **settings):
 def train_faster_rcnn(model, epochs=10):
     """Train a `FasterRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About five minutes on two cores with AMX, so the
+    Its trunk should be pretrained. About four minutes on two cores with AMX, so the
     repository ships the result. Lesson 09.
     """
     freeze(model.trunk)

@@ -17,7 +17,8 @@ class RPNHead(nn.Module):
     """A 3 x 3 convolution, then two siblings: objectness and deltas of each anchor.
 
     features (B, C, H, W) -> objectness (B, HWA), deltas (B, HWA, 4), in the order of
-    `AnchorGrid`. Source: Faster R-CNN, figure 3. Lesson 08.
+    `AnchorGrid`. Source: Faster R-CNN, figure 3 and section 3.1.3 (the first weights).
+    Lesson 08.
     """
 
     def __init__(self, channels, anchors):
@@ -25,8 +26,9 @@ class RPNHead(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors, 1)
-        nn.init.normal_(self.objectness.weight, std=0.01)
-        nn.init.normal_(self.deltas.weight, std=0.01)  # anchors start unmoved
+        for layer in self.children():
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, features):
         x = torch.relu(self.conv(features))

@@ -1,7 +1,7 @@
 """Make the weights that the repository ships again: python data/make_weights.py
 
 They spare the learner the long trainings: a lesson that finds them loads them, and
-trains by itself where they are missing. Four to fifty minutes each on two cores.
+trains by itself where they are missing. Three to fifty minutes each on two cores.
 """
 
 import argparse

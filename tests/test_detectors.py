@@ -294,6 +294,11 @@ def test_the_heads_numbers_stand_in_the_order_of_the_anchors():
     assert deltas[1, 1].tolist() == [4, 5, 6, 7] and deltas.shape == (2, 60, 4)
 
 
+def test_the_rpn_starts_undecided_and_moves_no_anchor_far():
+    objectness, deltas = RPNHead(128, anchors=3)(torch.rand(1, 128, 9, 9))
+    assert objectness.abs().max() < 0.05 and deltas.abs().max() < 0.05
+
+
 def test_proposals_carry_no_gradient():
     _, faster = detectors()
     outputs = faster.rpn(torch.rand(1, 8, 5, 7))

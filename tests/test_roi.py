@@ -52,6 +52,8 @@ def test_equal_to_torchvision(seed):
         value_and_gradient(roi_pool, *case),
         value_and_gradient(torchvision.ops.roi_pool, *case),
     )
+    no_gradient = roi_pool(*case), torchvision.ops.roi_pool(*case)
+    torch.testing.assert_close(*no_gradient)
     settings = {
         "sampling_ratio": (2, -1, 1, 3)[seed % 4],
         "aligned": seed % 3 != 0,
