@@ -183,7 +183,7 @@ def keep_features(dataset, trunk):
 
     Both its maps in one: (432, H / 16, W / 16), float16 to save memory. Lesson 02.
     """
-    return_memory()
+    return_memory()  # room for the maps: glibc holds what trainings before have freed
     kept = []
     for image, target in (dataset[i] for i in range(len(dataset))):
         middle, deep = trunk(image[None])

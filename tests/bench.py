@@ -160,7 +160,7 @@ def proposal_table():
 def bench_roi():
     """512 regions of a map (1, 128, 18, 24), forward and backward."""
     # Freed at once: glibc then keeps freed memory, as in a training, and no call spends
-    # a third of its time on asking the system for new pages.
+    # a quarter of its time on asking the system for new pages.
     torch.empty(30 << 20, dtype=torch.uint8)
     corner = torch.rand(512, 2) * torch.tensor([120.0, 80])
     regions = [torch.cat([corner, corner + 16 + torch.rand(512, 2) * 60], 1)]
