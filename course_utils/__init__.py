@@ -13,3 +13,7 @@ Conventions, used in every module:
 - Letters in shape comments: B images, N (and M) boxes, R regions, A anchors, K classes,
   C channels, H and W cells or pixels.
 """
+
+from course_utils.threads import fit_threads
+
+fit_threads()  # here, because OpenMP asks the environment when torch is loaded

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from course_utils.files import cannot_write, load_array, new_array_file, unfinished
+from course_utils.threads import describe_threads
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IN_MEMORY = 256_000_000  # bytes of an array that may stay there without a cache
@@ -164,6 +165,8 @@ def check_environment():
     print(
         f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB memory"
     )
+    with contextlib.suppress(ImportError):  # the problems below name what is missing
+        print(describe_threads())
     problems = find_problems()
     for problem, mend in problems:
         print(f"PROBLEM  {problem}\n  mend:  {mend}")

@@ -5,6 +5,8 @@ import os
 import matplotlib
 import pytest
 
+import course_utils  # noqa: F401 - before torch: it sets the threads
+
 matplotlib.use("Agg")
 
 

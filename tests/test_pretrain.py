@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from torch import nn
 
 from course_utils import backbone, env, pretrain
-from course_utils.backbone import SmallResNet
+from course_utils.backbone import SmallResNet, imagenet_trunk
 from course_utils.boxes import box_iou
 from course_utils.data import VOCDataset, collate, find_data
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.faster_rcnn import new_faster_rcnn
+from course_utils.localize import LocalizeHead, Localizer
 from course_utils.photos import PhotoFasterRCNN
 from course_utils.roi import roi_align
+from course_utils.single_shot import SingleShot
 
 
 def one_square(box, size=(60, 80)):
@@ -101,6 +104,32 @@ def test_views_train_a_detector_one_step():
     losses = model.train()(images, targets)
     sum(losses.values()).backward()
     assert all(w.grad.isfinite().all() for w in model.parameters())
+
+
+def test_no_network_trains_a_strided_1x1_convolution():
+    # pitfall: environment: on processors with AVX-512 and without AMX, the gradient of
+    # such a layer, with few channels, took the whole process down (torch 2.14.1)
+    thin = SmallResNet((8, 8, 8))
+    networks = [thin, SingleShot(thin, 3), new_faster_rcnn(thin, 3), imagenet_trunk()]
+    networks += [
+        PhotoFasterRCNN(None, 3),
+        Localizer(thin, LocalizeHead(8, 3), (60, 80)),
+    ]
+    layers = [m for net in networks for m in net.modules() if isinstance(m, nn.Conv2d)]
+    assert len(layers) > 60
+    for layer in layers:
+        assert layer.kernel_size != (1, 1) or layer.stride == (1, 1), layer
+
+
+def test_a_shortcut_gives_what_a_strided_convolution_gives():
+    torch.manual_seed(0)
+    block = backbone.ResidualBlock(16, 24, stride=2).eval()
+    for size in (12, 20), (13, 21):
+        x = torch.rand(2, 16, *size)
+        conv, norm = block.shortcut
+        y = block.conv2(torch.relu(block.conv1(x)))
+        strided = norm(nn.functional.conv2d(x, conv.weight, stride=2))
+        assert torch.equal(block(x), torch.relu(y + strided))
 
 
 @pytest.mark.parametrize("amx", [True, False])
