@@ -323,7 +323,7 @@ def fragile():
         if n == 3:
             raise ValueError(f"no <picture> for {n}")
         figure, (ax,) = empty_figure(200, 100)
-        ax.plot([0, n])
+        ax.text(0.5, 0.5, n)
         return figure
 
     return draw
