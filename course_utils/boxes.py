@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
+
+from course_utils.compiled import njit
 
 # A size delta above this would make a box 62 times its anchor; exp() of a wild one
 # overflows to infinity, so it is cut off here.
@@ -145,7 +146,7 @@ def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
     return torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], -1)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def greedy_nms(boxes, iou_threshold, most):
     """The greedy loop of NMS over float32 (N, 4) `boxes`, best first -> (N,) bool.
 

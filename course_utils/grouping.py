@@ -2,7 +2,8 @@
 
 import cv2
 import numpy as np
-from numba import njit
+
+from course_utils.compiled import njit
 
 COLOR_BINS, TEXTURE_BINS = 25, 24  # texture: 8 directions x 3 strengths
 COLOR_SPACES = {
@@ -38,7 +39,7 @@ def texture_codes(image):
     return slope_codes(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def slope_codes(dx, dy):
     """Octant and strength of slopes: (H, W, C) twice -> (H, W, C) uint8."""
     height, width, channels = dx.shape
@@ -58,7 +59,7 @@ def slope_codes(dx, dy):
     return codes
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def describe_regions(labels, count, colors, textures):
     """What selective search knows of each of `count` = N regions.
 
@@ -92,7 +93,7 @@ def describe_regions(labels, count, colors, textures):
     return color, texture, boxes, sizes, touching
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def similarity(a, b, color, texture, boxes, sizes, total, strategy):
     """How well regions a and b go together: the sum of up to four numbers in 0..1.
 
@@ -113,7 +114,7 @@ def similarity(a, b, color, texture, boxes, sizes, total, strategy):
     return answer
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def group_regions(color, texture, boxes, sizes, touching, strategy):
     """Join the two most similar touching regions again and again, until one is left.
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numba import njit
 
 from course_utils.boxes import box_iou
+from course_utils.compiled import njit
 from course_utils.env import REPOSITORY, peak_memory_mb
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
 METHODS = ("coco", "all-point", "11-point")
 
 
-@njit(cache=True)
+@njit
 def match_to_objects(boxes, objects, difficult, min_ious, take_next):
     """Which detections of one class in one image are right, at several IoUs.
 

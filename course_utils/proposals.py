@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import torch
-from numba import njit
 from tqdm.auto import tqdm
 
 from course_utils.boxes import box_iou
+from course_utils.compiled import njit
 from course_utils.env import cached_array, in_ci
 from course_utils.grouping import (
     color_codes,
@@ -44,7 +44,7 @@ def sliding_windows(size, sides, ratios=(0.5, 1, 2), overlap=0.5):
     return torch.from_numpy(np.concatenate(windows)).float()
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def count_votes(boxes, run, min_iou=0.6):
     """How well other runs agree with each box: float32 (N, 4) -> (N,).
 
@@ -69,7 +69,7 @@ def count_votes(boxes, run, min_iou=0.6):
     return votes
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def spread_out(boxes, rounds=(0.7, 0.85, 1.0)):
     """An order of boxes, given best first, that puts near copies of a box later.
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 import torch
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, prange
+
+from course_utils.compiled import njit
 
 
 def split_regions(regions, images):
@@ -74,7 +76,7 @@ def bin_edges(low, high, bins, cells):
     return start.clamp(0, cells).long(), stop.clamp(0, cells).long()
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def pool_bins(features, image, top, bottom, left, right, remember):
     """Largest value of each bin and channel, and the cell where it stands.
 
@@ -107,7 +109,7 @@ def pool_bins(features, image, top, bottom, left, right, remember):
     return values, cells
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def scatter_bins(gradient, cells, image, out, parts):
     """Add each bin's gradient to the cell that it was read from.
 

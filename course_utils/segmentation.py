@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 import torch
-from numba import njit
+
+from course_utils.compiled import njit
 
 
 def as_image(image):
@@ -45,7 +46,7 @@ def as_image(image):
     return np.ascontiguousarray(image, np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def grid_edges(image):
     """The graph of an image: an edge joins each pixel to its 8 neighbours.
 
@@ -71,7 +72,7 @@ def grid_edges(image):
     return weight[:e], first[:e], second[:e]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def ascending(weight):
     """Stable order of float32 numbers >= 0, by three passes of counting 11 bits each.
 
@@ -94,7 +95,7 @@ def ascending(weight):
     return order
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def find_root(parent, i):
     """The representative of pixel i's region; shortens the way for the next time."""
     while parent[i] != i:
@@ -103,7 +104,7 @@ def find_root(parent, i):
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def join_pixels(weight, first, second, count, scale, min_size):
     """Join the pixels of a graph to regions: edges by ascending weight -> (count,).
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from course_utils.data import read_voc_xml
 from course_utils.labels import read_voc_labels
-from course_utils.widgets.annotate import Album, annotate, box_answer
+from course_utils.widgets.annotate import Album, Annotator, annotate, box_answer
 
 DOG = {"x": 10, "y": 5, "width": 30, "height": 25, "label": "dog"}
 
@@ -230,6 +230,70 @@ def test_a_broken_label_file_is_named_and_kept(annotator, tmp_path):
     annotator.submit()
     assert path.with_name("a.xml.bak").read_text() == "<annotation>"
     assert len(read_voc_xml(path)) == 1
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "denied"), TypeError("odd")])
+def test_any_error_on_saving_is_said_and_loses_nothing(annotator, monkeypatch, error):
+    # pitfall: widgets: a handler that raises leaves the error nowhere
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("course_utils.widgets.annotate.write_voc_xml", fails)
+    annotator.widget.bboxes = [DOG]
+    annotator.widget.submit_callback()
+    assert "NOT saved: " in annotator.status.value
+    assert str(error.args[-1]) in annotator.status.value
+    assert annotator.album.at == 0 and annotator.widget.bboxes == [DOG]
+    monkeypatch.undo()
+    annotator.widget.submit_callback()
+    assert "a.png: 1 box saved" in annotator.status.value
+
+
+@pytest.mark.parametrize("error", [OSError(5, "disk"), TypeError("odd")])
+def test_a_picture_that_cannot_be_shown_is_said(
+    annotator, tmp_path, monkeypatch, error
+):
+    def fails(path):
+        raise error
+
+    monkeypatch.setattr("course_utils.widgets.annotate.browser_bytes", fails)
+    annotator.widget.bboxes = [DOG]
+    annotator.widget.submit_callback()
+    said = annotator.status.value
+    assert "2 of 3: b.jpg. a.png: 1 box saved. NOT shown: " in said
+    assert type(error).__name__ in said and str(error.args[-1]) in said
+    assert annotator.widget.image_bytes != (tmp_path / "a.png").read_bytes()
+    annotator.widget.submit_callback()
+    assert "NOT saved: this picture could not be shown" in annotator.status.value
+    assert not (tmp_path / "Annotations" / "b.xml").exists(), "nobody saw it"
+    assert "image/png" in annotator._repr_mimebundle_()
+    monkeypatch.undo()
+    annotator.widget.skip_callback()
+    assert (
+        "3 of 3: c.bmp" in annotator.status.value
+        and "NOT" not in annotator.status.value
+    )
+
+
+def test_a_picture_that_is_gone_at_the_start_is_said(tmp_path, monkeypatch):
+    pytest.importorskip("jupyter_bbox_widget")
+    folder_of(tmp_path, "a.jpg", "b.jpg")
+    album = Album(tmp_path, ["dog"])
+    (tmp_path / "a.jpg").unlink()
+    widget = Annotator(album)
+    assert "1 of 2: a.jpg. NOT shown" in widget.status.value
+    assert "image/png" in widget._repr_mimebundle_()
+    widget.go(1)
+    assert "2 of 2: b.jpg" in widget.status.value and widget.shown == 1
+
+
+def test_errors_of_the_other_handlers_are_said(annotator, monkeypatch):
+    def fails(*_):
+        raise KeyError("odd")
+
+    monkeypatch.setattr(annotator.album, "move", fails)
+    annotator.widget.skip_callback()
+    assert "KeyError: &#x27;odd&#x27;" in annotator.status.value
 
 
 def test_a_picture_stands_in_where_widgets_do_not_run(annotator):

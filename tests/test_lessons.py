@@ -24,15 +24,19 @@ def most_memory(path):
 
 
 def run_nbval(path, results):
-    """Run a notebook by nbval; returns (passed, output). Passed needs a fresh report.
+    """Run a notebook by nbval, once, up to its first fault; returns (passed, output).
 
-    The report is the work of the last cell. Without looking at it, a cell that dies on
-    a bad magic would pass: nbval takes an empty result for a cell without output.
+    Passed needs every cell to end well (`nbval_guard`), and a fresh report, the work of
+    the last cell. A cell has half an hour: the slowest takes a minute on two cores, and
+    only a cell that hangs needs a limit, since a kernel that dies is noticed at once.
     """
     start = time.time()
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-    command += ["--nbval-cell-timeout=300", "-p", "no:cacheprovider", str(path)]
+    command += ["--nbval-cell-timeout=1800", "--nbval-kernel-startup-timeout=300"]
+    command += ["-x", "-p", "tests.nbval_guard", "-p", "no:cacheprovider", str(path)]
     environment = os.environ | {"CI": "true", "COURSE_RESULTS": str(results)}
+    paths = [str(authoring.REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     report = results / f"{path.stem}.json"
     fresh = report.exists() and json.loads(report.read_text())["written"] >= start - 1
@@ -129,15 +133,41 @@ def small_lesson(path, *sources, outputs=()):
 REPORT = 'from course_utils.metrics import report\nreport("x", n=1);'
 
 
-def test_guard_catches_a_last_cell_that_died(tmp_path):
+def test_a_lesson_needs_a_fresh_report(tmp_path):
     good = small_lesson(tmp_path / "x.ipynb", "1 + 1", REPORT)
     assert run_nbval(good, tmp_path)[0]
-    died = small_lesson(tmp_path / "x.ipynb", "1 + 1", "%nomagic 3\n" + REPORT)
-    passed, output = run_nbval(died, tmp_path / "other")
-    assert not passed
     stale = small_lesson(tmp_path / "x.ipynb", "1 + 1")
     time.sleep(1.1)  # the report of the first run lies there, but is old
     assert not run_nbval(stale, tmp_path)[0]
+
+
+SHOWS_BADLY = "class A:\n    def __repr__(self):\n        return 1 / 0\nA()"
+NESTED = "get_ipython().run_cell('%nomagic')"
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        ("%nomagic 3\nassert False", "UsageError: Line magic function `%nomagic`"),
+        ("%%nomagic\nassert False", "UsageError: Cell magic `%%nomagic` not found"),
+        ("%matplotlib nobackend\nassert False", "nobackend"),
+        (f"{NESTED};", "UsageError: Line magic function"),
+        ("!false", "exit code 1"),
+        ("import sys\nsys.exit()", "SystemExit"),
+        ("exit()", "it stops the kernel"),
+        ("1 +", "SyntaxError"),
+        ("import os\nos._exit(1)", "the kernel died in this cell"),
+        (SHOWS_BADLY, "ZeroDivisionError"),
+        ("assert 1 == 2", "AssertionError"),
+    ],
+)
+def test_a_cell_in_the_middle_that_dies_is_named(tmp_path, source, words):
+    # pitfall: lessons: a cell in the middle that dies on a bad magic
+    path = small_lesson(tmp_path / "x.ipynb", "1 + 1", source, REPORT)
+    passed, output = run_nbval(path, tmp_path)
+    assert not passed and (tmp_path / "x.json").exists() is False, "ends there"
+    assert "x.ipynb::Cell 1" in output and "1 failed, 1 passed" in output
+    assert words in re.sub(r"\x1b\[[\d;]*m", "", output)
 
 
 def test_checked_output_must_match(tmp_path):
@@ -204,7 +234,7 @@ def test_sync_rewrites_and_unknown_name_is_an_error(tmp_path, monkeypatch):
     )
     assert authoring.sync(path) is True and authoring.sync(path) is False
     cells = nbformat.read(path, 4).cells
-    assert cells[2].source.startswith("@njit(cache=True")
+    assert cells[2].source.startswith("@njit(")
     assert cells[0].source == "[02 Two →](2.ipynb)"
     with pytest.raises(ValueError, match="the package has no such name"):
         authoring.source_of("course_utils.boxes.box_fou")

@@ -316,6 +316,59 @@ def test_no_figure_outlives_its_move():
     assert plt.get_fignums() == []
 
 
+def fragile():
+    """A drawing that fails at 3."""
+
+    def draw(n):
+        if n == 3:
+            raise ValueError(f"no <picture> for {n}")
+        figure, (ax,) = empty_figure(200, 100)
+        ax.text(0.5, 0.5, n)
+        return figure
+
+    return draw
+
+
+def test_a_failed_move_shows_the_error_and_marks_the_old_picture():
+    # pitfall: widgets: a handler that raises leaves the old picture
+    explorer = Explorer(fragile(), n=slider("n", 0, 5, 1))
+    first, box = explorer.png, explorer.box.children
+    explorer.controls["n"].set_state({"value": 3})  # as the page does: nothing raises
+    text = explorer.said.value
+    assert explorer.said in box and isinstance(explorer.error, ValueError)
+    assert "ValueError: no &lt;picture&gt; for 3\nin draw, line" in text
+    assert "raise ValueError(f" in text, "the learner's line"
+    assert "at n = 3" in text and "old picture: n = 1" in text
+    assert (
+        explorer.image.value == first and "old-picture" in explorer.image._dom_classes
+    )
+    explorer.controls["n"].set_state({"value": 4})
+    assert explorer.error is None and explorer.said.value == ""
+    assert explorer.image.value != first and not explorer.image._dom_classes
+    with pytest.raises(ValueError, match="no <picture> for 3"):
+        explorer.set(n=3)
+    assert "old picture: n = 4" in explorer.said.value
+
+
+def test_a_first_drawing_that_fails_still_shows_the_widget(monkeypatch):
+    with pytest.raises(ValueError, match="no <picture>"):
+        Explorer(fragile(), n=slider("n", 0, 5, 3))
+    told = []
+
+    class Shell:
+        showtraceback = staticmethod(told.append)
+
+    monkeypatch.setattr("course_utils.widgets.get_ipython", Shell)
+    explorer = Explorer(fragile(), n=slider("n", 0, 5, 3))
+    assert [kind for kind, *_ in told] == [ValueError], "the lesson tests hear of it"
+    assert "ValueError: no" in explorer.said.value
+    assert "old picture" not in explorer.said.value
+    bundle = explorer._repr_mimebundle_()
+    still = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert still.size == (640, 120), "a still that tells the error"
+    assert explorer.set(n=2).error is None and explorer.png != bundle["image/png"]
+
+
 def test_a_drawing_that_fails_leaves_python_as_it_was():
     def draw(n):
         assert not gc.isenabled() and matplotlib.rcParams["axes.titley"] == 1
@@ -367,7 +420,7 @@ def test_all_tasks_and_the_ends_of_every_slider_draw():
         for name, control in explorer.controls.items():
             ends = getattr(control, "options", None) or (control.min, control.max)
             for value in ends:
-                explorer.set(**{name: value})
+                assert explorer.set(**{name: value}).error is None
 
 
 def test_explorer_shows_a_widget_and_a_still_picture():

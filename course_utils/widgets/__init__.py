@@ -6,14 +6,27 @@ draws with sliders.
 
 import base64
 import gc
+import html
 import io
+import textwrap
+import traceback
 from contextlib import contextmanager
+from pathlib import Path
 
 import ipywidgets
 import matplotlib
+from IPython import get_ipython
 from matplotlib.figure import Figure
 
 DPI = 100
+OLD = "old-picture"  # the class of a picture that does not belong to the controls
+ERROR_STYLE = f"""
+.{OLD} {{opacity: 0.35}}
+pre.explorer-error {{color: #b00020; white-space: pre-wrap; line-height: 1.4}}
+"""
+# Code in these folders is not the learner's.
+OTHERS = [Path(__file__).parents[1], Path(ipywidgets.__file__).parents[1]]
+OTHERS = tuple(str(folder) for folder in [*OTHERS, Path(traceback.__file__).parent])
 QUICK_PNG = {"compress_level": 4}  # half the time of the usual 6, a few per cent larger
 
 
@@ -42,35 +55,103 @@ class Explorer:
     that nothing flickers and no figure stays open. As a cell's last line it shows
     itself; where widgets do not run, the picture of the first state stands in.
 
-    ``set(name=value)`` moves controls from code, ``png`` holds the picture now shown.
+    A drawing that fails shows its error above the picture, which is marked as old until
+    the next one that succeeds; ``error`` holds it, otherwise None. ``set(name=value)``
+    moves controls from code, and raises it. ``png`` holds the picture now shown.
     """
 
     def __init__(self, draw, **controls):
         self.draw, self.controls = draw, controls
-        self.image = ipywidgets.Image(format="png")
-        self.box = ipywidgets.VBox([*controls.values(), self.image])
+        self.image, self.said = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        self.box = ipywidgets.VBox([*controls.values(), self.said, self.image])
+        self.png, self.error, self.shown = None, None, None
         self.update()
+        if self.error is not None:
+            tell(self.error)
         for control in controls.values():
             control.observe(self.update, "value")
 
     def update(self, _change=None):
-        """Draw again for the controls' present values."""
+        """Draw again for the controls' present values, or say why it failed."""
         values = {name: control.value for name, control in self.controls.items()}
-        with young_garbage():
-            self.png, (width, height) = picture_of(self.draw, values)
+        try:
+            with young_garbage():
+                self.png, (width, height) = picture_of(self.draw, values)
+        except Exception as error:  # the learner's own code may raise anything
+            self.error = error
+            self.say_error(values)
+            return
+        self.error, self.said.value, self.shown = None, "", values
+        self.image.remove_class(OLD)
         self.image.width, self.image.height = f"{width:.0f}px", f"{height:.0f}px"
         self.image.value = self.png
 
+    def say_error(self, values):
+        """Put the error above the picture, and mark the picture as old."""
+        lines = [error_text(self.error), f"at {state_text(values)}"]
+        if self.shown is None:  # no picture yet
+            self.png, (width, height) = picture_of(error_figure, {"lines": lines})
+            self.image.width, self.image.height = f"{width:.0f}px", f"{height:.0f}px"
+            self.image.value = self.png
+        else:
+            lines.append(f"old picture: {state_text(self.shown)}")
+            self.image.add_class(OLD)
+        text = html.escape("\n".join(lines))
+        self.said.value = (
+            f"<style>{ERROR_STYLE}</style><pre class='explorer-error'>{text}</pre>"
+        )
+
     def set(self, **values):
-        """Move controls to `values`, as a person would; returns the explorer."""
+        """Move controls to `values`, as a person would; returns the explorer.
+
+        Raises what drawing them raised.
+        """
         for name, value in values.items():
             self.controls[name].value = value
+        if self.error is not None:
+            raise self.error
         return self
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         bundle = dict(self.box._repr_mimebundle_())
         bundle["image/png"] = base64.b64encode(self.png).decode()
         return bundle
+
+
+def tell(error):
+    """Show an error's traceback in the cell that runs, which goes on; else raise it.
+
+    The cell's widget stays, and whoever runs the notebook hears of the error.
+    """
+    shell = get_ipython()
+    if shell is None:
+        raise error
+    shell.showtraceback((type(error), error, error.__traceback__))
+
+
+def error_text(error):
+    """An error's type and message, and the last line of the learner's own code."""
+    message = f"{type(error).__name__}: {error}".rstrip(": ")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((*OTHERS, "<"))]
+    if frames:
+        where = (own or frames)[-1]
+        message += f"\nin {where.name}, line {where.lineno}: {where.line}"
+    return message
+
+
+def state_text(values):
+    """Controls' values, by name, in one line."""
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def error_figure(lines):
+    """A Figure that tells an error, for where no picture was drawn yet."""
+    figure, (ax,) = empty_figure(640, 120)
+    text = "\n".join(textwrap.fill(line, 84) for x in lines for line in x.split("\n"))
+    ax.text(0, 1, text, va="top", fontsize=10, color="#b00020", parse_math=False)
+    ax.axis("off")
+    return figure
 
 
 def picture_of(draw, values):

@@ -1,6 +1,7 @@
 """Lesson 13: draw boxes on pictures of your own, saved as VOC XML."""
 
 import base64
+import functools
 import html
 import io
 import shutil
@@ -16,7 +17,7 @@ from course_utils.boxes import clip_boxes
 from course_utils.data import read_pixels
 from course_utils.export import upright_boxes, write_voc_xml
 from course_utils.labels import SUFFIXES, find_files, look_at, read_voc_file
-from course_utils.widgets import DPI, empty_figure
+from course_utils.widgets import empty_figure, error_figure, error_text, picture_of
 
 SHOWN_BY_BROWSERS = ("JPEG", "PNG", "GIF", "WEBP")
 
@@ -152,6 +153,19 @@ def browser_bytes(path):
     return buffer.getvalue()
 
 
+def told(handler):
+    """A method of `Annotator` for the page to call: errors go to its status line."""
+
+    @functools.wraps(handler)
+    def safe(self, *values):
+        try:
+            return handler(self, *values)
+        except Exception as error:  # a page would hear nothing of it
+            self.say(error_text(error))
+
+    return safe
+
+
 class Annotator:
     """The widget on an `Album`: Submit saves and goes on, Skip goes on, Back goes back.
 
@@ -172,6 +186,7 @@ class Annotator:
         self.status = ipywidgets.HTML()
         back = ipywidgets.Button(description="Back", icon="arrow-left")
         back.on_click(lambda _: self.go(-1))
+        self.shown = None  # the place in the album of the picture in the widget
         self.left, self.loaded = [], []  # boxes of the picture before, and of this one
         self.widget.observe(self.refuse_late_boxes, "bboxes")
         self.widget.on_submit(self.submit)
@@ -180,19 +195,35 @@ class Annotator:
         self.show("; ".join(album.unreadable))
 
     def show(self, said=""):
-        """Bring the present image and its boxes into the widget, with a line said."""
+        """Bring the present image and its boxes into the widget, with a line said.
+
+        If that fails, the error takes the picture's place, and nothing is saved on it.
+        """
+        self.shown, self.left, self.loaded = None, self.widget.bboxes, []
         try:
-            drawn = self.album.load()
-        except ValueError as error:
-            drawn, said = [], f"{error}; draw the boxes anew"
-        self.left, self.loaded = self.widget.bboxes, drawn
-        self.widget.selected_index = -1
-        self.widget.bboxes = []
-        self.widget.classes = self.album.names(drawn)
-        self.widget.image_bytes = browser_bytes(self.album.image)
-        self.widget.bboxes = drawn
+            picture, drawn, said = self.read(said)
+            self.widget.selected_index = -1
+            self.widget.bboxes = []
+            self.widget.classes = self.album.names(drawn)
+            self.loaded, self.widget.image_bytes = drawn, picture
+            self.widget.bboxes = drawn
+            self.shown = self.album.at
+        except Exception as error:  # whatever reading files may meet
+            said = f"{said}. NOT shown: {error_text(error)}".removeprefix(". ")
+            lines = {"lines": said.split("\n")}
+            self.widget.bboxes = []
+            self.widget.image_bytes = picture_of(error_figure, lines)[0]
         self.say(said)
 
+    def read(self, said):
+        """The present picture's bytes and boxes, and what to say."""
+        picture = browser_bytes(self.album.image)
+        try:
+            return picture, self.album.load(), said
+        except ValueError as error:
+            return picture, [], f"{error}; draw the boxes anew"
+
+    @told
     def refuse_late_boxes(self, change):
         """Put right what the page sends when it has not heard of the next picture yet.
 
@@ -207,6 +238,7 @@ class Annotator:
         line = f"{at} of {len(images)}: {self.album.image.name}"
         self.status.value = html.escape(f"{line}. {text}" if text else line)
 
+    @told
     def go(self, step):
         """Go on by `step` images without saving."""
         if self.album.move(step):
@@ -214,12 +246,19 @@ class Annotator:
         else:
             self.say("there are no more images on this side")
 
+    @told
     def submit(self):
-        """Save the boxes now drawn and go on; what can not be saved stays."""
+        """Save the boxes now drawn and go on; what cannot be saved stays."""
+        if self.shown != self.album.at:
+            self.say("NOT saved: this picture could not be shown; Skip goes on")
+            return
         try:
             count = self.album.save(self.widget.bboxes)
         except (ValueError, OSError) as error:
             self.say(f"NOT saved: {error}")
+            return
+        except Exception as error:  # nothing that was drawn may be lost
+            self.say(f"NOT saved: {error_text(error)}")
             return
         boxes = "1 box" if count == 1 else f"{count} boxes"
         said = f"{self.album.image.name}: {boxes} saved"
@@ -231,6 +270,13 @@ class Annotator:
     @property
     def png(self):
         """A picture of the present image with its boxes, as PNG bytes."""
+        if self.shown is None:
+            said = html.unescape(self.status.value).split("\n")
+            return picture_of(error_figure, {"lines": said})[0]
+        return picture_of(self.still, {})[0]
+
+    def still(self):
+        """A Figure of the present image with its boxes."""
         image, drawn = read_pixels(self.album.image), self.widget.bboxes
         answer = box_answer(drawn, (image.shape[2], image.shape[1]))
         names = self.album.names(drawn)
@@ -238,9 +284,7 @@ class Annotator:
         figure, (ax,) = empty_figure(560, 450)
         plot.show_image(image, ax, self.album.image.name)
         plot.draw_boxes(answer["boxes"], answer["names"], colors, ax)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        return buffer.getvalue()
+        return figure
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         bundle = dict(self.box._repr_mimebundle_())
