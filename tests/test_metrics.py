@@ -322,6 +322,26 @@ def test_no_order_matters_for_a_group(method):
         np.testing.assert_allclose(scores[1:], [scores[0]] * 2, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "corners",  # of two objects and two detections, all 10 x 10
+    [
+        [(1, 4), (3, 1), (1, 2), (0, 6)],
+        [(3, 6), (5, 2), (3, 7), (4, 4)],
+        [(5, 4), (5, 0), (5, 2), (3, 1)],
+    ],
+)
+def test_equal_scores_that_compete_for_objects(method, corners):
+    # pitfall: evaluation: order of equal scores
+    boxes, seen = [(x, y, x + 10, y + 10) for x, y in corners], set()
+    for true in boxes[:2], boxes[1::-1]:
+        for seem in boxes[2:], boxes[:1:-1]:
+            answer, target = found(*[(box, 0.9) for box in seem]), objects(*true)
+            given = [answer], [target], ["dog"], method, (0.5,)
+            seen.add(evaluate(*given, ties="group")["map"])
+    assert len(seen) == 1
+
+
 def test_a_group_without_ties_changes_nothing():
     answers, targets = random_scene(torch.Generator().manual_seed(2), 2, 20, 0.2)
     for answer in answers:
