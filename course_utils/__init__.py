@@ -8,8 +8,8 @@ Conventions, used in every module:
   ``y1 = ymin - 1``, ``x2 = xmax``, ``y2 = ymax``, clamped at 0.
 - Labels run from 1 to K; 0 is background; -1 means ignore.
 - Aspect ratio is height / width.
-- NMS suppresses at an IoU strictly greater than the threshold; among equal scores the
-  lowest index comes first.
+- NMS suppresses at an IoU strictly greater than the threshold, both in float32; among
+  equal scores the lowest index comes first.
 - Letters in shape comments: B images, N (and M) boxes, R regions, A anchors, K classes,
   C channels, H and W cells or pixels.
 """

@@ -1,25 +1,43 @@
 """Anchors: boxes of fixed shapes at every cell of a feature map."""
 
+import math
+
 import torch
+
+
+def positive_numbers(name, given):
+    """One number or several, of any kind, as a tuple of floats. Raises ValueError."""
+    try:
+        many = list(given)
+    except TypeError:  # a number alone
+        many = [given]
+    try:
+        values = tuple(float(value) for value in many)
+    except (TypeError, ValueError, RuntimeError):
+        values = ()
+    if not values or not all(0 < value < math.inf for value in values):
+        raise ValueError(f"{name} = {given}: give numbers above 0")
+    return values
 
 
 class AnchorGrid:
     """Boxes of each size and ratio around the center of each cell.
 
     sizes: square roots of the areas, in pixels; ratios: height / width; stride: pixels
-    in a cell. grid(height, width), in cells, gives (height * width * A, 4) boxes, cell
-    by cell in rows, the A shapes of a cell together. Raises ValueError for a size,
-    ratio or stride that is not positive.
+    in a cell; sizes and ratios are numbers, lists, tuples, arrays or tensors of them.
+    grid(height, width), in cells, gives (height * width * A, 4) boxes, cell by cell in
+    rows, the A shapes of a cell together. Raises ValueError for a size, ratio or stride
+    that is not a number above 0.
     Source: Faster R-CNN, Ren et al. 2015, section 3.1.1. Lesson 08.
     """
 
     def __init__(self, sizes=(16, 32, 64), ratios=(0.5, 1.0, 2.0), stride=8):
-        for name, given in ("sizes", sizes), ("ratios", ratios), ("stride", [stride]):
-            if len(given) == 0 or min(given) <= 0:
-                raise ValueError(f"{name} = {given}: give numbers above 0")
-        self.sizes, self.ratios, self.stride = tuple(sizes), tuple(ratios), stride
+        self.sizes = positive_numbers("sizes", sizes)
+        self.ratios = positive_numbers("ratios", ratios)
+        positive_numbers("stride", stride)
+        self.stride = stride
         size, ratio = torch.cartesian_prod(
-            torch.tensor(sizes, dtype=torch.float32), torch.tensor(ratios)
+            torch.tensor(self.sizes), torch.tensor(self.ratios)
         ).unbind(1)
         width, height = size / ratio.sqrt(), size * ratio.sqrt()
         self.shapes = torch.stack([-width, -height, width, height], 1) / 2  # (A, 4)

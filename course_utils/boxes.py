@@ -45,6 +45,43 @@ def check_boxes(boxes, where="boxes"):
     return boxes
 
 
+def check_scored(boxes, scores, **others):
+    """Return `boxes` (N, 4) and `scores` (N,) as float32, or say what is wrong.
+
+    others: more values that each box has one of, such as ``labels=labels``. Raises
+    ValueError for what is no tensor of numbers, a wrong shape, different numbers or
+    devices, and a NaN or infinite number. No boxes at all may have any shape.
+    Lesson 01.
+    """
+    values = {"boxes": boxes, "scores": scores} | others
+    for name, value in values.items():
+        if not torch.is_tensor(value) or value.is_complex():
+            kind = getattr(value, "dtype", type(value).__name__)
+            raise ValueError(f"{name}: {kind} given; give a tensor of numbers")
+    if boxes.numel() == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes of shape {tuple(boxes.shape)}: give (N, 4)")
+    for name, value in list(values.items())[1:]:
+        if value.ndim != 1:
+            raise ValueError(f"{name} of shape {tuple(value.shape)}: give (N,)")
+        if len(value) != len(boxes):
+            raise ValueError(
+                f"{len(boxes)} boxes but {len(value)} {name}; give one each"
+            )
+        if value.device != boxes.device:
+            raise ValueError(
+                f"boxes are on {boxes.device}, {name} on {value.device}: move one"
+            )
+    boxes, scores = boxes.detach().float(), scores.detach().float()
+    for name, value in ("boxes", boxes), ("scores", scores):
+        quick = math.isfinite(value.sum())  # one sum is faster than to ask each
+        if not quick and not value.isfinite().all():
+            i = int((~value.isfinite()).nonzero()[0, 0])
+            raise ValueError(f"{name}[{i}] = {value[i].tolist()} is NaN or infinite")
+    return boxes, scores
+
+
 def box_area(boxes):
     """Areas of (N, 4) boxes, as (N,), in square pixels. Lesson 01."""
     boxes = boxes.float()
@@ -56,8 +93,9 @@ def box_area(boxes):
 def box_iou(a, b):
     """Intersection over union of all pairs: (N, 4), (M, 4) -> (N, M), 0 to 1.
 
-    A box without area overlaps nothing, not even itself: its IoU is 0.
-    Source: Jaccard index; PASCAL VOC, Everingham et al. 2010, section 4.2. Lesson 01.
+    A box without area overlaps nothing, not even itself: its IoU is 0, and its gradient
+    is finite. Source: Jaccard index; PASCAL VOC, Everingham et al. 2010, section
+    4.2. Lesson 01.
     """
     a, b = a.float(), b.float()  # areas of half precision boxes overflow
     ax1, ay1, ax2, ay2 = a.T[:, :, None]  # (N, 1) each
@@ -66,12 +104,13 @@ def box_iou(a, b):
     height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
     intersection = width * height
     union = box_area(a)[:, None] + box_area(b) - intersection
-    return torch.where(union > 0, intersection / union, 0.0)
+    return intersection / torch.where(union > 0, union, 1)  # 0 / 1, never 0 / 0
 
 
 def giou(a, b):
     """Generalised IoU of all pairs: (N, 4), (M, 4) -> (N, M), -1 to 1.
 
+    Its gradient is finite for boxes without area, too.
     Source: Rezatofighi et al. 2019, algorithm 1. Lesson 01.
     """
     a, b = a.float(), b.float()
@@ -83,7 +122,7 @@ def giou(a, b):
     iou = box_iou(a, b)
     sum_of_areas = box_area(a)[:, None] + box_area(b)
     union = sum_of_areas / (1 + iou)  # because iou = (sum - union) / union
-    return iou - torch.where(hull > 0, (hull - union) / hull, 0.0)
+    return iou - (hull - union) / torch.where(hull > 0, hull, 1)
 
 
 def clip_boxes(boxes, size):
@@ -150,6 +189,7 @@ def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
 def greedy_nms(boxes, iou_threshold, most):
     """The greedy loop of NMS over float32 (N, 4) `boxes`, best first -> (N,) bool.
 
+    iou_threshold: float32, as the IoUs are, so that an IoU of 3 / 5 is not above 0.6.
     It stops when `most` are kept. Compiled to machine code at its first call.
     Lesson 01.
     """
@@ -173,27 +213,25 @@ def nms(boxes, scores, iou_threshold=0.5, most=None):
     """Non-maximum suppression: of boxes that overlap, keep the best one.
 
     boxes (N, 4), scores (N,) -> int64 indices of the kept boxes, best first. A box goes
-    when its IoU with a better kept one is strictly greater than `iou_threshold`; among
-    equal scores the lowest index is better. most: stop when so many are kept. Raises
-    ValueError for a NaN or infinite number. Source: Felzenszwalb et al. 2010 (DPM),
-    section 7.2. Lesson 01.
+    when its IoU with a better kept one is strictly greater than `iou_threshold`, both
+    in float32; among equal scores the lowest index is better. most: stop when so many
+    are kept. Raises ValueError as `check_scored` does. Source: Felzenszwalb et al. 2010
+    (DPM), section 7.2. Lesson 01.
     """
-    boxes, scores = boxes.detach().float(), scores.detach().float()
-    if len(boxes) != len(scores):
-        raise ValueError(f"{len(boxes)} boxes but {len(scores)} scores; give one each")
-    for name, values in ("boxes", boxes), ("scores", scores):
-        if not values.isfinite().all():
-            i = int((~values.isfinite()).nonzero()[0, 0])
-            raise ValueError(f"{name}[{i}] = {values[i].tolist()} is NaN or infinite")
+    boxes, scores = check_scored(boxes, scores)
     order = scores.argsort(descending=True, stable=True)
-    best_first = boxes.reshape(-1, 4)[order].cpu().numpy()
+    best_first = boxes[order].cpu().numpy()
     most = len(boxes) if most is None else most
-    keep = greedy_nms(best_first, float(iou_threshold), most)
+    keep = greedy_nms(best_first, np.float32(iou_threshold), most)
     return order[torch.from_numpy(keep).to(order.device)]
 
 
 def batched_nms(boxes, scores, labels, iou_threshold=0.5):
-    """NMS in each label: (N, 4), (N,), (N,) -> int64 indices, best first. Lesson 01."""
+    """NMS in each label: (N, 4), (N,), (N,) -> int64 indices, best first.
+
+    Raises ValueError as `check_scored` does. Lesson 01.
+    """
+    check_scored(boxes, scores, labels=labels)
     keep = [torch.zeros(0, dtype=torch.int64, device=scores.device)]
     for label in labels.unique():
         of_label = (labels == label).nonzero().flatten()

@@ -12,9 +12,10 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
     object's index where the IoU is at least `positive`, -1 (background) where it is
     below `negative`, and -2 (neither) between the two. force_best: the box that
     overlaps an object most is positive whatever its IoU, if they touch at all; it
-    stays tied to the object that *it* overlaps most. Raises ValueError if negative is
-    above positive, and for NaN boxes. Source: R-CNN, Girshick et al. 2014, section 2.3;
-    Faster R-CNN, Ren et al. 2015, section 3.1.2 (force_best). Lessons 05 and 08.
+    stays tied to the object that *it* overlaps most. IoU and limits are compared in
+    float32. Raises ValueError if negative is above positive, and for NaN boxes. Source:
+    R-CNN, Girshick et al. 2014, section 2.3; Faster R-CNN, Ren et al. 2015, section
+    3.1.2 (force_best). Lessons 05 and 08.
     """
     if negative > positive:
         raise ValueError(f"negative = {negative} must not exceed positive = {positive}")
@@ -26,7 +27,7 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
                 " diverged makes such boxes; lower its learning rate"
             )
     if len(objects) == 0 or len(boxes) == 0:
-        return torch.full((len(boxes),), -1), torch.zeros(len(boxes))
+        return torch.full((len(boxes),), -1), boxes.new_zeros(len(boxes))
     ious = box_iou(boxes, objects)  # (N, G)
     iou, nearest = ious.max(1)
     match = torch.where(iou >= positive, nearest, -2)

@@ -13,20 +13,24 @@ import torch
 from course_utils.boxes import box_iou
 from course_utils.compiled import njit
 from course_utils.env import REPOSITORY, peak_memory_mb
+from course_utils.scorer_input import scorer_input
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
 METHODS = ("coco", "all-point", "11-point")
+TIES = ("order", "group")
 
 
 @njit
-def match_to_objects(boxes, objects, difficult, min_ious, take_next):
+def match_to_objects(boxes, objects, ignored, crowd, min_ious, take_next):
     """Which detections of one class in one image are right, at several IoUs.
 
-    boxes (D, 4) float64, best score first; objects (G, 4) float64; difficult (G,) bool;
-    min_ious (T,). An object is found once; later hits are false. VOC looks only at the
-    object with the largest IoU; with `take_next`, as COCO does, at the largest that is
-    still free. Returns int8 (T, D): 1 right, 0 false, -1 hits a difficult object and
-    does not count. Lesson 04.
+    boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,) bool,
+    objects that need not be found; crowd (G,) bool, of those the ones that stand for
+    many: a detection's overlap with them is its share that lies inside; min_ious (T,)
+    float64. An object is found once; later hits are false. VOC looks only at the object
+    with the largest IoU; with `take_next`, as COCO does, at the largest that is still
+    free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and does not
+    count. Lesson 04.
     """
     verdict = np.zeros((len(min_ious), len(boxes)), np.int8)
     iou = np.zeros((len(boxes), len(objects)))
@@ -35,19 +39,22 @@ def match_to_objects(boxes, objects, difficult, min_ious, take_next):
             w = min(a[2], b[2]) - max(a[0], b[0])
             h = min(a[3], b[3]) - max(a[1], b[1])
             if w > 0 and h > 0:
-                areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-                iou[d, g] = w * h / (areas - w * h)
+                area = (a[2] - a[0]) * (a[3] - a[1])
+                union = area + (b[2] - b[0]) * (b[3] - b[1]) - w * h
+                iou[d, g] = w * h / (area if crowd[g] else union)
     for t, least in enumerate(min_ious):
         found = np.zeros(len(objects), np.bool_)
         for d in range(len(boxes)):
-            best, best_value = -1, 0.0
+            best = -1
             for g in range(len(objects)):
-                if iou[d, g] >= least and not (take_next and found[g]):
-                    # COCO prefers an ordinary object to a nearer difficult one.
-                    value = iou[d, g] + 2 * (take_next and not difficult[g])
-                    if value >= best_value:
-                        best, best_value = g, value
-            if best >= 0 and difficult[best]:
+                if iou[d, g] < least or (take_next and found[g]):
+                    continue
+                better = best < 0 or iou[d, g] >= iou[d, best]
+                if take_next and best >= 0 and ignored[g] != ignored[best]:
+                    better = ignored[best]  # COCO prefers an object that counts
+                if better:
+                    best = g
+            if best >= 0 and ignored[best]:
                 verdict[t, d] = -1
             elif best >= 0 and not found[best]:
                 verdict[t, d] = 1
@@ -55,19 +62,24 @@ def match_to_objects(boxes, objects, difficult, min_ious, take_next):
     return verdict
 
 
-def precision_recall(scores, right, objects):
+def precision_recall(scores, right, objects, ties="order"):
     """Precision and recall after each detection, best score first.
 
     scores (D,); right (D,): 1 right, 0 false, -1 not counted, as from
     `match_to_objects`; objects: how many there are to find. Returns (precision, recall,
-    scores), arrays over the detections that count. Lesson 04.
+    scores), arrays over the detections that count; with ties = "group" over the
+    different scores, since all detections of equal score enter at once. Lesson 04.
     """
     order = np.argsort(-scores, kind="stable")
     order = order[right[order] >= 0]
     hits = np.cumsum(right[order] == 1)
     precision = hits / np.arange(1, len(order) + 1)
     recall = hits / objects if objects else np.full(len(order), np.nan)
-    return precision, recall, scores[order]
+    curve = precision, recall, scores[order]
+    if ties == "group":  # only where the next score differs
+        ends = np.flatnonzero(np.diff(scores[order], append=np.nan))
+        curve = tuple(values[ends] for values in curve)
+    return curve
 
 
 def average_precision(precision, recall, method="coco"):
@@ -96,43 +108,45 @@ def average_precision(precision, recall, method="coco"):
     return float(np.sum(falling[place[place < len(falling)]]) / len(points))
 
 
-def check_answers(answers, targets, classes):
-    """Raise ValueError, naming image and fault, if answers can not be scored."""
-    if len(answers) != len(targets):
-        raise ValueError(f"{len(answers)} answers for {len(targets)} images: one each")
-    for i, answer in enumerate(answers):
-        sizes = [len(answer[key]) for key in ("boxes", "labels", "scores")]
-        where = f"answer {i} (image {targets[i].get('image_id', i)})"
-        if len(set(sizes)) > 1:
-            raise ValueError(f"{where}: boxes, labels, scores number {sizes}; one each")
-        if not (answer["scores"].isfinite().all() and answer["boxes"].isfinite().all()):
-            raise ValueError(f"{where}: a box or a score is NaN or infinite")
-        for labels in answer["labels"], targets[i]["labels"]:
-            if ((labels < 1) | (labels > len(classes))).any():
-                raise ValueError(
-                    f"{where}: labels {labels.tolist()} are not all in"
-                    f" 1..{len(classes)}; 0 is the background"
-                )
+def ignored_objects(target):
+    """Which of N objects need not be found: (ignored, crowd), both (N,) bool.
+
+    Those are the ones that are difficult or a crowd; a flag that `target` does not hold
+    is False everywhere. Lesson 04.
+    """
+    none = np.zeros(len(target["labels"]), bool)
+    crowd = np.asarray(target.get("iscrowd", none), bool)
+    return crowd | np.asarray(target.get("difficult", none), bool), crowd
 
 
-def score_class(answers, targets, label, min_ious, method, most=100):
+def score_class(
+    answers, targets, label, min_ious, method, max_detections=None, ties="order"
+):
     """All detections of one class: (scores (D,), verdicts (T, D), objects to find).
 
-    At most `most` detections count in each image. Lesson 04.
+    See `evaluate` for max_detections and ties. Lesson 04.
     """
+    coco = method == "coco"
+    most = 100 if coco and max_detections is None else max_detections
+    min_ious = np.asarray(min_ious, np.float64)
     scores, verdicts, objects = [], [], 0
     for answer, target in zip(answers, targets):
-        mine, true = answer["labels"] == label, target["labels"] == label
-        difficult = target["difficult"][true].numpy()
-        objects += int((~difficult).sum())
-        score = answer["scores"][mine].numpy()
-        order = np.argsort(-score, kind="stable")[:most]
+        mine = np.asarray(answer["labels"]) == label
+        true = np.asarray(target["labels"]) == label
+        ignored, crowd = (flags[true] for flags in ignored_objects(target))
+        objects += int((~ignored).sum())
+        score = np.asarray(answer["scores"])[mine]
+        boxes = np.asarray(answer["boxes"], np.float64)[mine]
+        truth = np.asarray(target["boxes"], np.float64)[true]
+        order = np.argsort(-score, kind="stable")
+        if ties == "group":  # an order that does not depend on the input's
+            order = np.lexsort((*boxes.T, -score))
+            rows = np.lexsort((crowd, ignored, *truth.T))
+            truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
+        order = order[:most]
         if len(order):
-            boxes = answer["boxes"][mine].numpy().astype(np.float64)[order]
-            truth = target["boxes"][true].numpy().astype(np.float64)
-            ious = np.asarray(min_ious, np.float64)
-            coco = method == "coco"
-            verdicts.append(match_to_objects(boxes, truth, difficult, ious, coco))
+            given = boxes[order], truth, ignored, crowd & coco, min_ious
+            verdicts.append(match_to_objects(*given, coco))
             scores.append(score[order])
     if not scores:
         return np.zeros(0), np.zeros((len(min_ious), 0), np.int8), objects
@@ -145,32 +159,52 @@ def mean_of_known(values):
     return sum(known) / len(known) if known else math.nan
 
 
-def evaluate(answers, targets, classes, method="coco", min_ious=None):
+def evaluate(
+    answers,
+    targets,
+    classes,
+    method="coco",
+    min_ious=None,
+    max_detections=None,
+    ties="order",
+):
     """Score a detector: mean average precision and AP by class.
 
     answers: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
-    targets: as `VOCDataset.target` gives them. classes: the names of labels 1..K.
+    targets: as `VOCDataset.target` gives them, `difficult` may be missing; `iscrowd`
+    (N,) bool may name objects that are crowds. classes: the names of labels 1..K.
     method: "coco", or VOC's "all-point" or "11-point"; with min_ious left out, COCO
-    averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5.
+    averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how many
+    of a class count in an image, the best ones; 100 for COCO and all for VOC if left
+    out. ties: by "order", equal scores count one after the other as they are given,
+    images first, as in pycocotools; as a "group" they enter the curve at once, so that
+    the order of images, detections and objects does not matter.
 
     Returns ``map``, the mean over IoUs and classes; ``map50`` and ``ap50`` {class: AP},
     the same at IoU 0.5 if that is among min_ious; ``ap`` {class: AP, mean over IoUs};
     ``objects`` and ``detections`` {class: number}; ``method``. A class without objects
     has the AP NaN and is left out of the means; its false alarms are its detections.
-    Difficult objects neither count nor cost. Raises ValueError for answers that can not
-    be scored.
+    Difficult objects and crowds neither count nor cost, and take any number of
+    detections. COCO measures overlap with a crowd as the share of the detection inside
+    it; VOC, which has no crowds, takes them as difficult objects, by IoU. Raises
+    ValueError as `scorer_input` does, and for another method, number or rule for ties.
     Source: Everingham et al. 2010, section 4; Lin et al. 2014 (COCO). Lesson 04.
     """
-    check_answers(answers, targets, classes)
+    if ties not in TIES:
+        raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
+    if max_detections is not None and not max_detections >= 1:
+        raise ValueError(f"max_detections = {max_detections}: give 1 or more")
+    answers, targets = scorer_input(answers, targets, classes)
     if min_ious is None:
         min_ious = COCO_IOUS if method == "coco" else (0.5,)
     result = {"method": method, "ap": {}, "ap50": {}, "objects": {}, "detections": {}}
     for label, name in enumerate(classes, 1):
-        scored = score_class(answers, targets, label, min_ious, method)
-        scores, verdicts, objects = scored
+        scores, verdicts, objects = score_class(
+            answers, targets, label, min_ious, method, max_detections, ties
+        )
         aps = [math.nan] * len(min_ious)
         if objects:
-            curves = [precision_recall(scores, right, objects) for right in verdicts]
+            curves = [precision_recall(scores, v, objects, ties) for v in verdicts]
             aps = [average_precision(p, r, method) for p, r, _ in curves]
         result["ap"][name] = sum(aps) / len(aps)
         if 0.5 in min_ious:
@@ -190,10 +224,12 @@ def sort_mistakes(answer, target, min_score=0.5):
     >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
     with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
     ``background`` (all else), and rows of the target for ``missed``. Answers that hit a
-    difficult object best are in none. Source: after Hoiem et al. 2012. Lesson 12.
+    difficult object or a crowd best are in none. Source: after Hoiem et al. 2012.
+    Lesson 12.
     """
     kinds = {k: [] for k in ("right", "twice", "class", "place", "background")}
     free = torch.ones(len(target["boxes"]), dtype=torch.bool)
+    ignored = torch.from_numpy(ignored_objects(target)[0])
     ious = box_iou(answer["boxes"], target["boxes"])
     same = answer["labels"][:, None] == target["labels"]
     for row in answer["scores"].argsort(descending=True, stable=True).tolist():
@@ -201,10 +237,10 @@ def sort_mistakes(answer, target, min_score=0.5):
             break
         own, other = ious[row] * same[row], ious[row] * ~same[row]
         best, place = own.max(0) if len(own) else (torch.tensor(0.0), None)
-        if best >= 0.5 and target["difficult"][place]:
+        if best >= 0.5 and ignored[place]:
             continue
         if best >= 0.5:
-            hits = (own >= 0.5) & free & ~target["difficult"]
+            hits = (own >= 0.5) & free & ~ignored
             kinds["right" if hits.any() else "twice"].append(row)
             if hits.any():
                 free[(own * hits).argmax()] = False
@@ -212,7 +248,7 @@ def sort_mistakes(answer, target, min_score=0.5):
             kinds["class"].append(row)
         else:
             kinds["place" if best >= 0.1 else "background"].append(row)
-    kinds["missed"] = (free & ~target["difficult"]).nonzero().flatten().tolist()
+    kinds["missed"] = (free & ~ignored).nonzero().flatten().tolist()
     return kinds
 
 

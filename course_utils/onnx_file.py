@@ -19,8 +19,9 @@ class OneGraph(nn.Module):
     """A `PhotoFasterRCNN` from a square picture to scored regions, as one graph.
 
     image (1, 3, 384, 384) in 0..1 -> scores (N, K) and boxes (N, 4) in pixels of the
-    square, for a fixed number N of proposals; where NMS leaves fewer, the best one
-    stands again. The operations are those that ONNX has a name for. Lesson 13.
+    square, for a fixed number N of proposals; where NMS leaves fewer, rows with scores
+    of -1 fill up. The operations are those that ONNX has a name for; onnxruntime's NMS
+    compares IoU and threshold in float32, as `boxes.nms` does. Lesson 13.
     """
 
     def __init__(self, model):
@@ -36,17 +37,19 @@ class OneGraph(nn.Module):
 
         features = self.neck(self.lower(image))
         objectness, deltas = self.rpn(features)
-        best = objectness[0].topk(self.settings.before)
+        best = objectness[0].topk(min(self.settings.before, len(self.anchors)))
         boxes = decode_boxes(deltas[0, best.indices], self.anchors[best.indices], STDS)
         boxes = clip_boxes(boxes, (SIDE, SIDE))
-        keep = ops.nms(boxes, best.values, self.settings.nms_iou)
+        real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1).nonzero().flatten()
+        keep = real[ops.nms(boxes[real], best.values[real], self.settings.nms_iou)]
         count = self.settings.test_after
-        keep = torch.cat([keep, keep.new_zeros(count)])[:count]
-        regions = boxes[keep]
+        keep = torch.cat([keep, keep.new_full((count,), -1)])[:count]
+        regions = boxes[keep.clamp(min=0)]
         size, scale = self.head.pool_size, 1 / self.stride
         pooled = ops.roi_align(features, [regions], size, scale, 2, aligned=True)
         scores, deltas = self.head(pooled)
-        return scores.softmax(1)[:, 1:], decode_boxes(deltas[:, 0], regions, STDS)
+        scores = torch.where(keep[:, None] < 0, -1.0, scores.softmax(1)[:, 1:])
+        return scores, decode_boxes(deltas[:, 0], regions, STDS)
 
 
 def export_onnx(model, path, classes):
@@ -85,18 +88,28 @@ class OnnxDetector:
     """The detector in a file of `export_onnx`, run by onnxruntime.
 
     detector(images), with images a list of (3, H, W) in 0..1, gives the answers that
-    the model itself would give; ``classes`` holds the names. Lesson 13.
+    the model itself would give; ``classes`` holds the names. min_score, nms_iou: limits
+    of an answer, those that the model had if left out; they may be changed later, as
+    the model's. The NMS of the proposals is fixed in the file. Raises ValueError for a
+    limit outside 0..1 and a file that `export_onnx` did not write. Lesson 13.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, min_score=None, nms_iou=None):
         import onnxruntime
 
         self.session = onnxruntime.InferenceSession(
             str(path), providers=["CPUExecutionProvider"]
         )
         about = self.session.get_modelmeta().custom_metadata_map
+        if not {"classes", "min_score", "nms_iou"} <= about.keys():
+            raise ValueError(f"{path}: no file of export_onnx; write one with it")
         self.classes = json.loads(about["classes"])
-        self.limits = float(about["min_score"]), float(about["nms_iou"])
+        limits = {"min_score": min_score, "nms_iou": nms_iou}
+        for name, given in limits.items():
+            value = float(about[name] if given is None else given)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} = {given}: give a number in 0..1")
+            setattr(self, name, value)
 
     def __call__(self, images):
         answers = []
@@ -104,5 +117,6 @@ class OnnxDetector:
             inputs = {"image": to_square(image)[None].numpy()}
             scores, boxes = map(torch.from_numpy, self.session.run(None, inputs))
             boxes = boxes[:, None].expand(-1, scores.shape[1], -1)
-            answers.append(pick_answers(scores, boxes, (SIDE, SIDE), *self.limits))
+            limits = self.min_score, self.nms_iou
+            answers.append(pick_answers(scores, boxes, (SIDE, SIDE), *limits))
         return in_pixels(answers, images)

@@ -21,7 +21,7 @@ from course_utils.grouping import (
 from course_utils.segmentation import as_image, join_pixels, sorted_edges
 
 # Of selective search: raise it when its boxes change, so that no old cache stays.
-VERSION = 1
+VERSION = 2
 # Which of colour, texture, size and fill count when regions are joined.
 STRATEGIES = ((1, 1, 1, 1), (1, 0, 1, 1))
 
@@ -49,8 +49,9 @@ def count_votes(boxes, run, min_iou=0.6):
     """How well other runs agree with each box: float32 (N, 4) -> (N,).
 
     run: (N,) number of the run that found it, ascending. Each run gives a box the IoU
-    of its own nearest box, if that is at least `min_iou`. Lesson 03.
+    of its own nearest box, if that is at least `min_iou`, both in float32. Lesson 03.
     """
+    least = np.float32(min_iou)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     votes = np.zeros(len(boxes), np.float32)
     for i in range(len(boxes)):
@@ -63,7 +64,7 @@ def count_votes(boxes, run, min_iou=0.6):
             h = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
             if w > 0 and h > 0:
                 iou = w * h / (area[i] + area[j] - w * h)
-                if iou >= min_iou and iou > nearest:
+                if iou >= least and iou > nearest:
                     nearest = iou
         votes[i] += nearest
     return votes
@@ -74,7 +75,7 @@ def spread_out(boxes, rounds=(0.7, 0.85, 1.0)):
     """An order of boxes, given best first, that puts near copies of a box later.
 
     Each round takes, in the given order, the boxes whose IoU with all taken so far is
-    at most its number. float32 (N, 4) -> (N,) indices. Lesson 03.
+    at most its number, both in float32. float32 (N, 4) -> (N,) indices. Lesson 03.
     """
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     overlap = np.zeros(len(boxes), np.float32)  # with the nearest box taken
@@ -82,7 +83,7 @@ def spread_out(boxes, rounds=(0.7, 0.85, 1.0)):
     order = []
     for limit in rounds:
         for i in range(len(boxes)):
-            if taken[i] or overlap[i] > limit:
+            if taken[i] or overlap[i] > np.float32(limit):
                 continue
             taken[i] = True
             order.append(i)

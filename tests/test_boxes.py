@@ -1,5 +1,6 @@
 """boxes.py against torchvision, and the rows of the known faults of boxes, IoU, NMS."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision.ops as library
@@ -16,6 +17,10 @@ from course_utils.boxes import (
     giou,
     nms,
 )
+from course_utils.matching import match_boxes
+from course_utils.metrics import METHODS, evaluate
+from course_utils.proposals import count_votes, proposal_recall, spread_out
+from course_utils.widgets.boxes import nms_steps
 
 
 def random_boxes(count, generator, whole=False):
@@ -152,6 +157,140 @@ def test_threshold_is_strict():
     boxes = torch.tensor([[0.0, 0, 1, 2], [0, 0, 1, 1]])  # IoU exactly 0.5
     assert nms(boxes, torch.tensor([1.0, 0.9]), 0.5).tolist() == [0, 1]
     assert nms(boxes, torch.tensor([1.0, 0.9]), 0.4999).tolist() == [0]
+
+
+def exact_nms(boxes, scores, tenths):
+    """NMS by its docstring, in whole numbers: no rounding anywhere."""
+    rows = boxes.long().tolist()
+    waiting = sorted(range(len(rows)), key=lambda i: -scores[i])
+    keep = []
+    while waiting:
+        best, *waiting = waiting
+        keep.append(best)
+        a, left = rows[best], []
+        for i in waiting:
+            b = rows[i]
+            w = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+            h = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+            areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+            if 10 * w * h <= tenths * (sum(areas) - w * h):
+                left.append(i)
+        waiting = left
+    return keep
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_iou_equal_to_the_threshold_on_paper(tenths):
+    # pitfall: boxes: IoU equal to the threshold
+    pair = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, tenths]])
+    limit = tenths / 10
+    assert nms(pair, torch.tensor([0.9, 0.8]), limit).tolist() == [0, 1]
+    assert nms(pair, torch.tensor([0.9, 0.8]), limit - 1e-6).tolist() == [0]
+    assert nms_steps(pair, torch.tensor([0.9, 0.8]), limit) == [(0, []), (1, [])]
+    match, iou = match_boxes(pair[1:], pair[:1], limit, limit)
+    assert match.tolist() == [0], "at least the limit is positive"
+    assert (box_iou(pair[:1], pair[1:]) > limit).tolist() == [[False]]
+    votes = count_votes(pair.numpy(), np.array([0, 1]), limit)
+    assert votes.tolist() == pytest.approx([1 + limit] * 2)
+    order = spread_out(pair[[0, 0, 1]].numpy(), (limit, 1.0))
+    assert order.tolist() == [0, 2, 1], "at most the limit comes first"
+    target = {"boxes": pair[:1], "labels": torch.tensor([1])}
+    target["difficult"] = torch.tensor([False])
+    recall = proposal_recall([pair[1:]], [target], 9, (limit, limit + 1e-6))
+    assert list(recall.values())[:2] == [1, 0]
+    answer = {"boxes": pair[1:], "labels": torch.tensor([1])}
+    answer |= {"scores": torch.tensor([0.9])}
+    for method in METHODS:
+        found = evaluate([answer], [target], ["dog"], method, (limit,))
+        assert found["map"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_nms_keeps_to_its_docstring_where_ious_are_equal(tenths, generator):
+    # pitfall: boxes: IoU equal to the threshold
+    for _ in range(60):
+        corner = torch.randint(0, 4, (30, 2), generator=generator)
+        size = torch.randint(0, 11, (30, 2), generator=generator)
+        boxes = torch.cat([corner, corner + size], 1).float()
+        scores = torch.randint(0, 20, (30,), generator=generator) / 20
+        want = exact_nms(boxes, scores, tenths)
+        assert nms(boxes, scores, tenths / 10).tolist() == want
+        steps = nms_steps(boxes, scores, tenths / 10)
+        assert [best for best, _ in steps] == want
+
+
+def test_nms_equals_torchvision_where_no_iou_is_the_threshold(generator):
+    # pitfall: boxes: IoU equal to the threshold
+    for _ in range(500):
+        boxes, scores = random_boxes(40, generator), torch.rand(40, generator=generator)
+        overlap = box_iou(boxes.double(), boxes.double())
+        for threshold in [n / 10 for n in range(1, 10)]:
+            if ((overlap - threshold).abs() > 1e-6).all():
+                want = library.nms(boxes, scores, threshold)
+                assert torch.equal(nms(boxes, scores, threshold), want)
+
+
+@pytest.mark.parametrize("function", [box_iou, giou])
+@pytest.mark.parametrize(
+    "flat", [(1, 1, 5, 1), (1, 1, 1, 5), (2, 2, 2, 2), (5, 5, 1, 1), (0, 0, 0, 0)]
+)
+def test_gradients_at_boxes_without_area_are_finite(function, flat):
+    # pitfall: boxes: gradient at a box without area
+    others = torch.tensor([flat, (0, 0, 4, 4), (2, 2, 2, 2)], dtype=torch.float32)
+    for left, right in (others[:1], others), (others, others[:1]):
+        a, b = left.clone().requires_grad_(), right.clone().requires_grad_()
+        overlap = function(a, b)
+        if function is box_iou:
+            assert not overlap.any(), "the value stays 0"
+        overlap.sum().backward()
+        assert a.grad.isfinite().all() and b.grad.isfinite().all()
+
+
+def test_gradients_of_coding_are_finite():
+    # pitfall: boxes: gradient at a box without area
+    deltas = torch.tensor([[0, 0, 125.0, 125], [0, 0, -200, -200], [0, 0, 0, 0]])
+    deltas.requires_grad_()
+    anchors = torch.tensor([[0.0, 0, 16, 16], [0, 0, 16, 16], [3, 3, 3, 3]])
+    anchors.requires_grad_()
+    decode_boxes(deltas, anchors).sum().backward()
+    assert deltas.grad.isfinite().all() and anchors.grad.isfinite().all()
+    boxes = torch.tensor([[0.0, 0, 1e-3, 500]], requires_grad=True)
+    encode_boxes(boxes, torch.tensor([[0.0, 0, 16, 16]])).sum().backward()
+    assert boxes.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"boxes": torch.zeros(4)}, r"boxes of shape \(4,\): give \(N, 4\)"),
+        ({"boxes": torch.zeros(2, 5)}, r"boxes of shape \(2, 5\)"),
+        ({"boxes": [[0, 0, 1, 1]] * 2}, "boxes: list given; give a tensor"),
+        ({"scores": torch.ones(2, 1)}, r"scores of shape \(2, 1\): give \(N,\)"),
+        ({"scores": torch.ones(2) * 1j}, "scores: torch.complex64 given"),
+        ({"scores": torch.ones(2, device="meta")}, "on cpu, scores on meta: move one"),
+        ({"labels": torch.ones(3)}, "2 boxes but 3 labels"),
+        ({"labels": torch.ones(2, 1)}, r"labels of shape \(2, 1\)"),
+        ({"labels": None}, "labels: NoneType given"),
+        ({"labels": torch.ones(2, device="meta")}, "labels on meta"),
+    ],
+)
+def test_bad_input_of_nms_is_one_line(change, words):
+    # pitfall: boxes: bad input of NMS
+    given = {"boxes": torch.tensor([[0.0, 0, 9, 9]] * 2), "scores": torch.ones(2)}
+    given |= {"labels": torch.ones(2)} | change
+    with pytest.raises(ValueError, match=words) as error:
+        batched_nms(**given)
+    assert "\n" not in str(error.value)
+    if "labels" not in change:
+        given.pop("labels")
+        with pytest.raises(ValueError, match=words):
+            nms(**given)
+
+
+def test_large_finite_boxes_are_taken():
+    huge = torch.tensor([[0, 0, 3e38, 3e38]] * 3)  # their sum is infinite
+    assert nms(huge[:, [0, 1, 2, 3]] / 1e20, torch.ones(3)).tolist() == [0]
+    assert nms(huge, torch.tensor([3e38, 2e38, 1e38])).tolist() == [0, 1, 2]
 
 
 def test_ties_go_to_the_lowest_index():

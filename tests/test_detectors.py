@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -78,7 +79,37 @@ def test_an_anchors_ratio_is_height_over_width():
     assert ((x1 + x2) / 2, (y1 + y2) / 2) == (4, 4)
 
 
-@pytest.mark.parametrize("bad", [{"sizes": ()}, {"sizes": (0,)}, {"ratios": (-1.0,)}])
+def test_anchors_of_any_kind_of_numbers():
+    # pitfall: anchors: whole-number sizes and ratios
+    want = AnchorGrid((16.0,), (1.0, 2.0))(2, 3)
+    assert want.dtype == torch.float32
+    for sizes, ratios in (
+        ((16,), (1, 2)),
+        ([16], [1, 2.0]),
+        (16, torch.tensor([1, 2])),
+        (np.array([16]), np.array([1.0, 2.0])),
+        (torch.tensor(16), [torch.tensor(1), 2]),
+        (range(16, 17), (np.int64(1), torch.tensor(2.0))),
+    ):
+        grid = AnchorGrid(sizes, ratios)
+        assert torch.equal(grid(2, 3), want)
+        assert grid.sizes == (16,) and grid.ratios == (1, 2) and len(grid) == 2
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sizes": ()},
+        {"sizes": (0,)},
+        {"sizes": "big"},
+        {"sizes": (16, float("nan"))},
+        {"sizes": [(16, 32)]},
+        {"ratios": (-1.0,)},
+        {"ratios": torch.zeros(0)},
+        {"ratios": (None, 1)},
+        {"stride": 0},
+    ],
+)
 def test_anchor_settings_are_checked(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} = .*above 0"):
         AnchorGrid(**bad)

@@ -18,6 +18,7 @@ from course_utils.metrics import (
     evaluate,
     precision_recall,
     score_class,
+    sort_mistakes,
 )
 
 METHODS = ("all-point", "11-point", "coco")
@@ -178,12 +179,14 @@ def to_coco(answers, targets, classes):
         "annotations": [],
     }
     for i, (answer, target) in enumerate(zip(answers, targets)):
-        for box, label in zip(target["boxes"].double(), target["labels"]):
+        crowds = target.get("iscrowd", [False] * len(target["boxes"]))
+        rows = zip(target["boxes"].double(), target["labels"], crowds)
+        for box, label, crowd in rows:
             w, h = (box[2:] - box[:2]).tolist()
             truth.dataset["annotations"].append(
                 {"id": len(truth.dataset["annotations"]) + 1, "image_id": i}
                 | {"bbox": [*box[:2].tolist(), w, h], "area": w * h}
-                | {"category_id": int(label), "iscrowd": 0}
+                | {"category_id": int(label), "iscrowd": int(crowd)}
             )
         rows = zip(answer["boxes"].double(), answer["labels"], answer["scores"])
         for box, label, score in rows:
@@ -217,10 +220,151 @@ def test_same_ap_as_pycocotools_at_every_iou(seed):
     assert result["map50"] == pytest.approx(reference[0].mean(), abs=1e-6)
 
 
-def test_at_most_100_detections_an_image_count():
+@pytest.mark.parametrize("seed", range(200))
+def test_same_ap_as_pycocotools_with_crowds_ties_and_empty_pictures(seed):
+    # pitfall: evaluation: crowds
+    # pitfall: evaluation: order of equal scores
+    generator = torch.Generator().manual_seed(1000 + seed)
+    classes = 1 + seed % 3
+    answers, targets = random_scene(generator, classes, 8)
+    whole = seed % 2 == 0  # then many IoUs are equal, too
+    for answer, target in zip(answers, targets):
+        n = len(target["boxes"])
+        target["iscrowd"] = torch.rand(n, generator=generator) < 0.3
+        wide = torch.tensor([-15.0, -15, 25, 25]) * target["iscrowd"][:, None]
+        target["boxes"] = target["boxes"] + wide
+        target["difficult"] = target["iscrowd"].clone()
+        if seed % 3 == 0:  # the flag of a crowd is enough
+            del target["difficult"]
+        for part in (answer, target) if whole else ():
+            part["boxes"] = part["boxes"].round()
+    for i, j in (0, 1), (2, 3):  # pictures without objects, without answers, or both
+        targets[i] = {k: v[:0] for k, v in targets[i].items()}
+        answers[j] = {k: v[:0] for k, v in answers[j].items()}
+    answers[2] = {k: v[:0] for k, v in answers[2].items()}
+    precision = to_coco(answers, targets, classes).eval["precision"]
+    names = [str(k) for k in range(classes)]
+    for most, limit in enumerate((1, 10, 100)):
+        reference = precision[:, :, :, 0, most].mean(1)  # (T, K)
+        reference[reference < 0] = math.nan  # a class without objects
+        for least, wanted in zip(COCO_IOUS, reference):
+            found = evaluate(
+                answers, targets, names, min_ious=(least,), max_detections=limit
+            )
+            ours = np.array(list(found["ap"].values()))
+            np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6)
+        found = evaluate(answers, targets, names, max_detections=limit)
+        ours = np.array(list(found["ap"].values()))
+        np.testing.assert_allclose(ours, reference.mean(0), rtol=0, atol=1e-6)
+
+
+def test_a_crowd_takes_many_detections():
+    # pitfall: evaluation: crowds
+    target = objects(place(0), (100, 0, 160, 60))
+    target["iscrowd"] = torch.tensor([False, True])
+    inside = ((110, 10, 120, 20), 0.9), ((130, 30, 140, 40), 0.8)
+    answer = found(*inside, (place(0), 0.7))
+    assert ap50([answer], [target], "coco") == 1.0
+    # VOC knows no crowds: the two overlap the difficult object too little
+    for method, value in ("all-point", 1 / 3), ("11-point", 1 / 3):
+        assert ap50([answer], [target], method) == pytest.approx(value)
+    whole = found(((100, 0, 160, 60), 0.9), ((100, 0, 160, 59), 0.8), (place(0), 0.7))
+    for method in METHODS:
+        assert ap50([whole], [target], method) == 1.0
+    mistakes = sort_mistakes(whole, target)
+    assert (mistakes["right"], mistakes["missed"]) == ([2], [])
+    assert not mistakes["twice"] + mistakes["place"] + mistakes["background"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_flags_may_be_missing(method):
+    target = objects(place(0), place(1))
+    bare = {k: target[k] for k in ("boxes", "labels")}
+    answer = found((place(0), 0.9))
+    wanted = evaluate([answer], [target], ["dog"], method)
+    assert evaluate([answer], [bare], ["dog"], method) == wanted
+    assert sort_mistakes(answer, bare)["missed"] == [1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_scores_as_a_group(method):
+    # pitfall: evaluation: order of equal scores
+    hit, miss, target = (place(0), 0.9), (place(5), 0.9), objects(place(0))
+    for order in [hit, miss], [miss, hit]:
+        result = evaluate([found(*order)], [target], ["dog"], method, ties="group")
+        assert result["ap"]["dog"] == pytest.approx(0.5)
+    first, last = (
+        ap50([found(*o)], [target], method) for o in ([hit, miss], [miss, hit])
+    )
+    assert (first, last) == (1.0, 0.5), "in the order given"
+    with pytest.raises(ValueError, match="ties 'best': choose one of order, group"):
+        evaluate([found(hit)], [target], ["dog"], method, ties="best")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_order_matters_for_a_group(method):
+    # pitfall: evaluation: order of equal scores
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        answers, targets = random_scene(generator, 2, 10, 0.2)
+        for part in answers + targets:
+            part["boxes"] = part["boxes"].round()
+        scores = []
+        for _ in range(3):
+            result = evaluate(answers, targets, ["a", "b"], method, ties="group")
+            scores.append(list(result["ap"].values()))
+            order = torch.randperm(10, generator=generator).tolist()
+            for parts in answers, targets:
+                parts[:] = [parts[i] for i in order]
+                for i, part in enumerate(parts):
+                    rows = torch.randperm(len(part["boxes"]), generator=generator)
+                    parts[i] = {k: v[rows] for k, v in part.items()}
+        np.testing.assert_allclose(scores[1:], [scores[0]] * 2, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "corners",  # of two objects and two detections, all 10 x 10
+    [
+        [(1, 4), (3, 1), (1, 2), (0, 6)],
+        [(3, 6), (5, 2), (3, 7), (4, 4)],
+        [(5, 4), (5, 0), (5, 2), (3, 1)],
+    ],
+)
+def test_equal_scores_that_compete_for_objects(method, corners):
+    # pitfall: evaluation: order of equal scores
+    boxes, seen = [(x, y, x + 10, y + 10) for x, y in corners], set()
+    for true in boxes[:2], boxes[1::-1]:
+        for seem in boxes[2:], boxes[:1:-1]:
+            answer, target = found(*[(box, 0.9) for box in seem]), objects(*true)
+            given = [answer], [target], ["dog"], method, (0.5,)
+            seen.add(evaluate(*given, ties="group")["map"])
+    assert len(seen) == 1
+
+
+def test_a_group_without_ties_changes_nothing():
+    answers, targets = random_scene(torch.Generator().manual_seed(2), 2, 20, 0.2)
+    for answer in answers:
+        answer["scores"] = torch.rand(len(answer["scores"]))
+    for method in METHODS:
+        given = answers, targets, ["a", "b"], method
+        assert evaluate(*given, ties="group") == evaluate(*given)
+
+
+def test_most_detections_of_an_image():
+    # pitfall: evaluation: most detections of an image
     box = place(0)
-    answer = found(*[(place(9), 0.9)] * 100, (box, 0.5))
+    answer = found(*[(place(9), 0.9)] * 120, (box, 0.5))
+    given = [answer], [objects(box)], ["dog"]
     assert ap50([answer], [objects(box)], "coco") == 0.0
+    for method in "all-point", "11-point":
+        assert ap50([answer], [objects(box)], method) == pytest.approx(1 / 121)
+        assert evaluate(*given, method, max_detections=120)["map"] == 0.0
+    assert evaluate(*given, max_detections=121)["map"] == pytest.approx(1 / 121)
+    assert evaluate(*given, max_detections=7)["detections"] == {"dog": 7}
+    for wrong in 0, -1:
+        with pytest.raises(ValueError, match=f"max_detections = {wrong}: give 1"):
+            evaluate(*given, max_detections=wrong)
 
 
 def test_nothing_given_is_changed():
@@ -239,14 +383,54 @@ def test_nothing_given_is_changed():
         ({"labels": torch.tensor([3])}, r"not all in 1..2"),
         ({"labels": torch.tensor([0])}, "0 is the background"),
         ({"scores": torch.zeros(2)}, r"number \[1, 1, 2\]"),
+        ({"scores": torch.zeros(1, 1)}, r"scores have shape \(1, 1\), not \(N,\)"),
+        ({"scores": ["high"]}, "scores are <U4, they must be numbers"),
+        ({"scores": torch.ones(1, device="meta")}, "scores are no tensor of numbers"),
+        ({"boxes": torch.zeros(4)}, r"boxes have shape \(4,\), not \(N, 4\)"),
+        ({"boxes": torch.zeros(1, 5)}, r"boxes have shape \(1, 5\)"),
+        ({"boxes": [[0, 1], [2]]}, "boxes are no tensor of numbers"),
+        ({"boxes": torch.ones(1, 4) * 1j}, "boxes are complex64, they must be"),
+        ({"labels": torch.tensor([1.0])}, "labels are float32, they must be whole"),
+        ({"labels": torch.tensor([True])}, "labels are bool, they must be whole"),
     ],
 )
 def test_bad_answers_are_named(change, words):
+    # pitfall: evaluation: bad input
     answer = found((place(0), 0.9)) | change
     target = objects(place(0)) | {"image_id": "000007"}
     with pytest.raises(ValueError, match=words) as error:
         evaluate([answer], [target], ["dog", "cat"])
-    assert "000007" in str(error.value)
+    assert "000007" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_bad_targets_and_missing_keys_are_named():
+    # pitfall: evaluation: bad input
+    answer, target = found((place(0), 0.9)), objects(place(0))
+    for change, words in (
+        (
+            {"difficult": torch.tensor([0.5])},
+            "difficult are float32, they must be True",
+        ),
+        ({"iscrowd": torch.zeros(2, dtype=torch.bool)}, r"number \[1, 1, 1, 2\]"),
+        ({"labels": torch.tensor([2])}, "not all in 1..1"),
+    ):
+        with pytest.raises(ValueError, match=rf"target 0 \(image 0\): .*{words}"):
+            evaluate([answer], [target | change], ["dog"])
+    with pytest.raises(ValueError, match=r"answer 0 \(image 0\): has no scores"):
+        evaluate([objects(place(0))], [target], ["dog"])
+
+
+def test_arrays_lists_and_half_precision_are_scored():
+    # pitfall: evaluation: bad input
+    answer, target = found((place(0), 0.5)), objects(place(0))
+    for form in (
+        lambda v: v.numpy(),
+        lambda v: v.tolist(),
+        lambda v: v.bfloat16() if v.is_floating_point() else v,
+        lambda v: v.clone().requires_grad_() if v.is_floating_point() else v.int(),
+    ):
+        other = {key: form(value) for key, value in answer.items()}
+        assert evaluate([other], [target], ["dog"])["map"] == pytest.approx(1)
 
 
 def test_numbers_of_images_and_unknown_methods():

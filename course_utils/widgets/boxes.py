@@ -68,8 +68,8 @@ def nms_steps(boxes, scores, iou_threshold):
     steps = []
     while alive:
         best, *rest = alive
-        overlap = box_iou(boxes[best][None], boxes[rest])[0].tolist()
-        silenced = [i for i, iou in zip(rest, overlap) if iou > iou_threshold]
+        above = box_iou(boxes[best][None], boxes[rest])[0] > iou_threshold  # float32
+        silenced = [i for i, gone in zip(rest, above.tolist()) if gone]
         alive = [i for i in rest if i not in silenced]
         steps.append((best, silenced))
     return steps
