@@ -8,11 +8,20 @@ from pathlib import Path
 import defusedxml.ElementTree as ElementTree
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from course_utils.boxes import check_boxes, clip_boxes
+from course_utils.boxes import box_area, check_boxes
 from course_utils.download import SOURCES, DownloadError, fetch_data, is_data_set
 from course_utils.env import REPOSITORY, cache_dir
+from course_utils.images import TURNS, eight_bits, open_image, orientation_of
+from course_utils.targets import (
+    check_labels,
+    clip_target,
+    difficult_objects,
+    keep_objects,
+    move_boxes,
+    read_target,
+)
 
 # name in find_data -> folder names to look for, and what to do without it
 DATA_SETS = {
@@ -97,21 +106,15 @@ def read_voc_xml(path):
 def read_pixels(path):
     """An image file as uint8 (3, H, W), turned upright as its EXIF tag says.
 
-    Grey, palette, CMYK, transparent and 16-bit files become three channels. Raises
-    ValueError that names a file which is no image or ends too early. Lesson 00.
+    Grey, palette, CMYK and 16-bit files become three channels, fractions from 0 to 1
+    are scaled, and of an animation the first picture is taken. Alpha is left out: a
+    transparent pixel has the colour stored for it. Raises ValueError that names a file
+    which is no image, ends too early, or holds numbers of unknown range. Lesson 00.
     """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey
-                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-            pixels = np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{path}: unreadable or cut off image ({error}); copy or export it again"
-        ) from None
+    with open_image(path) as file:
+        pixels, turn = eight_bits(file), TURNS.get(orientation_of(file))
+    if turn is not None:
+        pixels = np.array(Image.fromarray(pixels).transpose(turn))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
@@ -226,40 +229,28 @@ def check_targets(targets, num_classes):
     """Return targets ready for training, or say which image and box is at fault.
 
     Checks boxes, see `boxes.check_boxes`, and that labels are whole numbers from 1 to
-    `num_classes` - 1, or -1 (0 is the background); an integer type becomes int64. The
-    given targets are not changed. Raises ValueError. Lesson 02.
+    `num_classes` - 1, or -1 (0 is the background); an integer type becomes int64.
+    ``difficult`` is filled in, (N,) bool: True also for a crowd (``iscrowd``), False
+    where nothing is said. The given targets are not changed. Raises ValueError that
+    names image, key and mend. Lesson 02.
     """
+    if not isinstance(targets, (list, tuple)):
+        kind = type(targets).__name__
+        raise ValueError(f"training needs a list of targets, one an image, not {kind}")
     checked = []
-    for i, target in enumerate(targets):
-        where = f"image {target.get('image_id', i)}"
-        boxes = check_boxes(target["boxes"], where)
-        labels = torch.as_tensor(target["labels"])
-        if labels.numel() == 0:
-            labels = torch.zeros(0, dtype=torch.int64, device=boxes.device)
-        if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise ValueError(
-                f"{where}: labels are {labels.dtype}, they must be integers"
-                f" 1..{num_classes - 1}, 0 is background; use labels.long()"
-            )
-        if len(labels) != len(boxes):
-            raise ValueError(f"{where}: {len(boxes)} boxes but {len(labels)} labels")
-        bad = ((labels < 1) & (labels != -1)) | (labels >= num_classes)
-        if bad.any():
-            n = int(bad.nonzero()[0])
-            raise ValueError(
-                f"{where}: label {n} is {int(labels[n])}; this model knows labels"
-                f" 1..{num_classes - 1}, 0 is background; count classes from 1"
-            )
-        checked.append({**target, "boxes": boxes, "labels": labels.long()})
+    for i, given in enumerate(targets):
+        target = read_target(given, user="training", name=i)
+        boxes = target["boxes"]
+        labels = check_labels(target, num_classes, i).to(boxes.device)
+        difficult = difficult_objects(target, len(boxes), boxes.device)
+        checked.append({**target, "labels": labels, "difficult": difficult})
     return checked
 
 
 def flip(image, target):
     """Mirror image and target left to right; both are new. Lesson 02."""
-    width, target = image.shape[-1], dict(target)
-    for key in target.keys() & {"boxes", "proposals"}:
-        x1, y1, x2, y2 = target[key].unbind(-1)
-        target[key] = torch.stack([width - x2, y1, width - x1, y2], -1)
+    target = read_target(target, image.shape[-2:])
+    target = move_boxes(target, (-1, 1), (image.shape[-1], 0))
     if "masks" in target:
         target["masks"] = target["masks"].flip(-1)
     return image.flip(-1), target
@@ -269,19 +260,19 @@ def crop(image, target, window, min_visible=0.25):
     """Cut out `window` = (x1, y1, x2, y2) in whole pixels; image and target are new.
 
     Boxes are moved and clipped; an object that keeps less than `min_visible` of its box
-    area is left out. Raises ValueError if the window is not inside the image.
-    Lesson 02.
+    area is left out, as is a proposal of which nothing is left. Raises ValueError if
+    the window is not inside the image, and for a target without boxes. Lesson 02.
     """
     x1, y1, x2, y2 = (int(v) for v in window)
     height, width = image.shape[-2:]
     if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         raise ValueError(f"window {(x1, y1, x2, y2)} is not inside {width} x {height}")
-    old = target["boxes"]
-    boxes = clip_boxes(old - old.new_tensor([x1, y1, x1, y1]), (y2 - y1, x2 - x1))
-    size, old_size = boxes[:, 2:] - boxes[:, :2], old[:, 2:] - old[:, :2]
-    keep = (size > 0).all(1) & (size.prod(1) >= min_visible * old_size.prod(1))
-    target = {k: v[keep] if torch.is_tensor(v) else v for k, v in target.items()}
-    target["boxes"] = boxes[keep]
+    target = read_target(target, (height, width), "crop")
+    old = move_boxes(target, (1, 1), (-x1, -y1))
+    target = clip_target(old, (y2 - y1, x2 - x1))
+    area = box_area(target["boxes"])
+    keep = (area > 0) & (area >= min_visible * box_area(old["boxes"]))
+    target = keep_objects(target, keep)
     if "masks" in target:
-        target["masks"] = target["masks"][:, y1:y2, x1:x2]
-    return image[..., y1:y2, x1:x2], target
+        target["masks"] = target["masks"][:, y1:y2, x1:x2].clone()
+    return image[..., y1:y2, x1:x2].clone(), target

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import defusedxml.ElementTree as ElementTree
-from PIL import Image
+
+from course_utils.images import EIGHT_BITS, eight_bits, open_image, orientation_of
 
 FOLDERS = ("jpegimages", "images", "annotations", "labels")
 # HEIC is listed so that the check can say what to do with it.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic")
+# Formats whose header tells size and orientation; others tell it once unpacked.
+TRUE_HEADERS = ("JPEG", "MPO", "WEBP", "BMP", "GIF")
 
 
 class Picture(NamedTuple):
@@ -30,28 +33,17 @@ class Picture(NamedTuple):
 
 
 def look_at(path, decode=False):
-    """The `Picture` of an image file.
+    """The `Picture` of an image file, as `data.read_pixels` sees it.
 
     decode: also unpack all pixels, which finds a file that was cut off. Raises
     FileNotFoundError, and ValueError for a file that is no image. Lesson 13.
     """
-    try:
-        with Image.open(path) as file:
-            tag = file.getexif().get(0x0112, 1)
-            if decode or file.format == "TIFF":
-                file.load()
-            if tag not in range(1, 9) or file.format == "TIFF":  # turned by Pillow
-                tag = 1
-            upright = file.size[::-1] if tag > 4 else file.size
-            return Picture(file.size, upright, tag, file.format)
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        heic = Path(path).suffix.lower() == ".heic"
-        mend = "export it as JPEG" if heic else "copy or export it again"
-        raise ValueError(
-            f"{path}: unreadable or cut off image ({error}); {mend}"
-        ) from None
+    with open_image(path) as file:
+        if decode or file.format not in TRUE_HEADERS or file.mode not in EIGHT_BITS:
+            eight_bits(file)
+        tag, (width, height) = orientation_of(file), file.size
+        upright = (height, width) if tag > 4 else (width, height)
+        return Picture((width, height), upright, tag, file.format)
 
 
 def find_files(folder, suffixes):

@@ -7,6 +7,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from course_utils.boxes import (
     box_iou,
+    check_boxes,
     clip_boxes,
     decode_boxes,
     encode_boxes,
@@ -15,6 +16,7 @@ from course_utils.boxes import (
 from course_utils.data import VOCDataset, check_targets, collate, find_data
 from course_utils.env import return_memory
 from course_utils.pictures import ObjectCrops
+from course_utils.targets import check_labels, image_name
 from course_utils.train import fit
 
 # Divides the deltas of a box against its cell's anchor, so that the network's four
@@ -37,13 +39,27 @@ class Classifier(nn.Module):
     def forward(self, images, targets=None):
         scores = self.last(self.trunk(torch.stack(images)).mean((2, 3)))
         if self.training:
-            labels = torch.cat([target["labels"] for target in targets])
+            labels = torch.cat(self.wanted(targets))
             return {"class": F.cross_entropy(scores, labels - 1)}
         best = scores.softmax(-1).max(-1)
         return [
             {"labels": i[None] + 1, "scores": s[None]}
             for i, s in zip(best.indices, best.values)
         ]
+
+    def wanted(self, targets):
+        """The label (1,) of each target; raises ValueError for another number."""
+        found, num_classes = [], self.last.out_features + 1
+        for i, target in enumerate(targets):
+            labels = check_labels(target, num_classes, i)
+            if len(labels) != 1 or labels[0] == -1:
+                raise ValueError(
+                    f"{image_name(target, i)} has labels {labels.tolist()}; this"
+                    " network learns from exactly one, from 1: cut out each object, or"
+                    " leave the image out"
+                )
+            found.append(labels)
+        return found
 
 
 def train_on_crops(model, epochs=80):
@@ -107,8 +123,9 @@ class LocalizeHead(nn.Module):
 
 def left_to_right(target):
     """Boxes (N, 4) and labels (N,) of a target, sorted by the boxes' centers."""
-    order = (target["boxes"][:, 0] + target["boxes"][:, 2]).argsort(stable=True)
-    return target["boxes"][order], target["labels"][order]
+    boxes = check_boxes(target["boxes"], image_name(target))
+    order = (boxes[:, 0] + boxes[:, 2]).argsort(stable=True)
+    return boxes[order], torch.as_tensor(target["labels"])[order]
 
 
 def localize_loss(look, scores, deltas, boxes, labels, anchors):
@@ -167,11 +184,17 @@ class Localizer(nn.Module):
     def wanted(self, targets):
         """Boxes (B, k, 4) and labels (B, k) of the targets, from left to right."""
         targets = check_targets(targets, self.head.num_classes)
-        for target in targets:
-            if len(target["boxes"]) != self.head.k:
+        for i, target in enumerate(targets):
+            where, found = image_name(target, i), len(target["boxes"])
+            if found != self.head.k:
                 raise ValueError(
-                    f"image {target['image_id']} holds {len(target['boxes'])} objects;"
+                    f"{where} holds {found} objects;"
                     f" this network always predicts {self.head.k}. Leave the image out"
+                )
+            if (target["labels"] == -1).any():
+                raise ValueError(
+                    f"{where} has a label -1 (ignore); this network learns every"
+                    " object. Leave the image out"
                 )
         boxes, labels = zip(*(left_to_right(target) for target in targets))
         return torch.stack(boxes), torch.stack(labels)

@@ -21,6 +21,7 @@ from course_utils.files import let_go
 from course_utils.labels import look_at
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN
+from course_utils.targets import move_boxes, read_target
 
 SIDE = 384  # every photograph is warped to a square of this many pixels
 SHAPES = ((112, SIDE // 16, SIDE // 16), (320, SIDE // 32, SIDE // 32))
@@ -101,27 +102,30 @@ class Photographs(torch.utils.data.Dataset):
 
     maps: from `frozen_maps`; where it holds mirror images, one of each two is drawn at
     random. IoU does not change when both boxes are stretched alike, so a score in the
-    square is the score in the photograph. Items are (row of numbers, target).
+    square is the score in the photograph. Items are (row of numbers, target without
+    masks).
     Lesson 12.
     """
 
     def __init__(self, dataset, maps, proposals=None):
         self.maps, self.classes = maps, dataset.classes
         self.mirror = len(maps) == 2 * len(dataset)
-        self.targets = [dataset.target(i) for i in range(len(dataset))]
-        for i, target in enumerate(self.targets):
+        self.targets = []
+        for i in range(len(dataset)):
+            target = {k: v for k, v in dataset.target(i).items() if k != "masks"}
             path = dataset.path("JPEGImages", dataset.ids[i])
             width, height = look_at(path).upright
-            scale = SIDE / torch.tensor([width, height, width, height])
-            target["boxes"] = target["boxes"] * scale
-            if proposals:
-                target["proposals"] = proposals[i] * scale
+            if proposals is not None:
+                target["proposals"] = proposals[i]
+            target = read_target(target, (height, width), "Photographs", i)
+            scale = SIDE / torch.tensor([width, height])
+            self.targets.append(move_boxes(target, scale, (0, 0)))
 
     def __len__(self):
         return len(self.targets)
 
     def __getitem__(self, i):
-        target = self.targets[i]
+        target = dict(self.targets[i])
         if self.mirror and torch.rand(()) < 0.5:
             i += len(self.targets)
             target = flip(torch.empty(1, SIDE, SIDE), target)[1]

@@ -1,9 +1,19 @@
 """Pictures for training: held in memory, small, cut out, and changed at random."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 from course_utils.data import Images, flip
+from course_utils.targets import (
+    as_float,
+    check_labels,
+    clip_proposals,
+    difficult_objects,
+    move_boxes,
+    read_target,
+)
 
 
 class SmallImages(torch.utils.data.Dataset):
@@ -11,7 +21,8 @@ class SmallImages(torch.utils.data.Dataset):
 
     dataset: items (image, target). size: (height, width) of the small images. augment:
     mirror, move, zoom and tint at random. keep: a function of the target, False to
-    leave an image out. Items are (image float32 (3, H, W), target). Lesson 02.
+    leave an image out. Items are (image float32 (3, H, W), target without masks).
+    Lesson 02.
     """
 
     def __init__(self, dataset, size, augment=False, keep=None):
@@ -22,17 +33,17 @@ class SmallImages(torch.utils.data.Dataset):
         for i in chosen:
             image, target = dataset[i]
             scale = torch.tensor([size[1] / image.shape[2], size[0] / image.shape[1]])
-            boxes = target["boxes"] * scale.repeat(2)
-            small = F.interpolate(image[None], size, mode="area")[0]
+            small = F.interpolate(as_float(image)[None], size, mode="area")[0]
             self.images.append((small * 255).round().byte())
             target = {k: v for k, v in target.items() if k != "masks"}
-            self.targets.append({**target, "boxes": boxes})
+            target = read_target(target, image.shape[1:], "SmallImages", i)
+            self.targets.append(move_boxes(target, scale, (0, 0)))
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, i):
-        image, target = self.images[i].float() / 255, self.targets[i]
+        image, target = self.images[i].float() / 255, dict(self.targets[i])
         return random_change(image, target) if self.augment else (image, target)
 
 
@@ -46,7 +57,12 @@ class Scenes(torch.utils.data.Dataset):
 
     def __init__(self, dataset, proposals=None, augment=False):
         self.images = list(Images(dataset))
-        self.targets = [dataset.target(i) for i in range(len(dataset))]
+        self.targets = [dict(dataset.target(i)) for i in range(len(dataset))]
+        if proposals is not None and len(proposals) != len(self.targets):
+            raise ValueError(
+                f"proposals of {len(proposals)} images for {len(self.targets)} images;"
+                " give a list with one (N, 4) for each"
+            )
         for target, boxes in zip(self.targets, proposals or []):
             target["proposals"] = boxes
         self.classes, self.augment = dataset.classes, augment
@@ -55,7 +71,7 @@ class Scenes(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        image, target = self.images[i].float() / 255, self.targets[i]
+        image, target = self.images[i].float() / 255, dict(self.targets[i])
         if self.augment:
             image = random_tint(image)
             if torch.rand(()) < 0.5:
@@ -79,9 +95,10 @@ class ObjectCrops(torch.utils.data.Dataset):
         self.images, self.labels = [], []
         for i in range(len(dataset)):
             image, target = dataset[i]
-            for box, label, difficult in zip(
-                target["boxes"], target["labels"], target["difficult"]
-            ):
+            target = read_target(target, user="ObjectCrops", name=i)
+            boxes, labels = target["boxes"], check_labels(target, math.inf, i)
+            skip = difficult_objects(target, len(boxes))
+            for box, label, difficult in zip(boxes, labels, skip):
                 if not difficult:
                     half = 0.625 * (box[2:] - box[:2]).max() * room / side
                     center = (box[:2] + box[2:]) / 2
@@ -119,46 +136,67 @@ def cut_square(image, square, side):
     y = ((y1 + y2) + (y2 - y1) * step) / height - 1
     grid = torch.stack([x.expand(side, side), y[:, None].expand(side, side)], -1)
     small = F.grid_sample(
-        image[None], grid[None], padding_mode="border", align_corners=False
+        as_float(image)[None], grid[None], padding_mode="border", align_corners=False
     )
     return (small[0] * 255).round().byte()
 
 
 def random_change(image, target):
-    """Mirror, zoom, move and tint at random, every box kept inside. Lesson 02."""
+    """Mirror, zoom, move and tint at random, every box kept inside. Lesson 02.
+
+    Proposals are cut at the border; those of which nothing is left are dropped. The
+    new image is float32 in 0..1, from uint8 too. Raises ValueError for a target without
+    boxes.
+    """
+    target = read_target(target, image.shape[1:], "random_change")
     if torch.rand(()) < 0.5:
         image, target = flip(image, target)
     height, width = image.shape[1:]
-    x1, y1, x2, y2 = target["boxes"].unbind(1)
+    size, boxes = torch.tensor([width, height]), target["boxes"].cpu()
+    boxes = boxes if len(boxes) else (size / 2).repeat(2)[None]  # the middle stays
     zoom = 0.75 + 0.5 * torch.rand(2)  # > 1 enlarges
-    low = -torch.stack([x1.min() * zoom[0], y1.min() * zoom[1]])
-    high = torch.tensor([width, height]) - torch.stack([x2.max(), y2.max()]) * zoom
+    low = -boxes[:, :2].amin(0) * zoom
+    high = size - boxes[:, 2:].amax(0) * zoom
     if (high < low).any():  # an object would not fit any more
         zoom, low, high = torch.ones(2), torch.zeros(2), torch.zeros(2)
-    middle = torch.tensor([width, height]) * (1 - zoom) / 2
-    shift = middle + 0.25 * torch.tensor([width, height]) * (torch.rand(2) - 0.5)
+    middle = size * (1 - zoom) / 2
+    shift = middle + 0.25 * size * (torch.rand(2) - 0.5)
     shift = shift.clamp(low, high)
-    boxes = target["boxes"] * zoom.repeat(2) + shift.repeat(2)
+    target = clip_proposals(move_boxes(target, zoom, shift), (height, width))
+    if "masks" in target:
+        target["masks"] = move_masks(target["masks"], zoom, shift)
     image = zoom_and_shift(image, zoom, shift, padding_mode="border")
-    return random_tint(image), {**target, "boxes": boxes}
+    return random_tint(image), target
 
 
 def zoom_and_shift(image, zoom, shift, **padding):
     """The image (3, H, W) with its point p at zoom * p + shift, on the same canvas.
 
-    zoom, shift: (2,), x first; padding: for `grid_sample`. Lesson 02.
+    image: float, or uint8, which becomes float32 in 0..1. zoom, shift: (2,), x first;
+    padding: for `grid_sample`. Lesson 02.
     """
+    image = as_float(image)
     size = torch.tensor([image.shape[2], image.shape[1]])
     # affine_grid wants, for each pixel of the new image, its place in the old one
     offset = (size - 2 * shift) / (size * zoom) - 1
     theta = torch.cat([torch.diag(1 / zoom), offset[:, None]], 1)
     grid = F.affine_grid(theta[None], [1, *image.shape], align_corners=False)
+    grid = grid.to(image.device)
     return F.grid_sample(image[None], grid, align_corners=False, **padding)[0]
 
 
+def move_masks(masks, zoom, shift):
+    """Masks (N, H, W) moved as `zoom_and_shift` moves their image; empty beyond it."""
+    if len(masks) == 0:
+        return masks
+    moved = zoom_and_shift(masks.float(), zoom, shift, mode="nearest")
+    return moved.to(masks.dtype)
+
+
 def random_tint(image):
-    """Brighten or darken each colour channel at random. Lesson 02."""
-    return (image * (0.7 + 0.6 * torch.rand(3, 1, 1))).clamp(0, 1)
+    """Brighten or darken each colour channel at random: float32 in 0..1. Lesson 02."""
+    factors = 0.7 + 0.6 * torch.rand(3, 1, 1)
+    return (as_float(image) * factors.to(image.device)).clamp(0, 1)
 
 
 def random_zoom(image, side, least=0.7):

@@ -3,13 +3,21 @@
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from course_utils.boxes import box_area, clip_boxes
+from course_utils.boxes import box_area, check_boxes, clip_boxes
 from course_utils.data import VOCDataset, collate, find_data
 from course_utils.env import train_or_load
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.localize import Classifier, train_on_crops
-from course_utils.pictures import Scenes, zoom_and_shift
+from course_utils.pictures import Scenes, move_masks, zoom_and_shift
 from course_utils.roi import roi_align
+from course_utils.targets import (
+    as_float,
+    clip_target,
+    difficult_objects,
+    keep_objects,
+    move_boxes,
+    read_target,
+)
 from course_utils.train import fit
 
 
@@ -17,10 +25,13 @@ def random_view(image, target, least=0.6, most=1.4):
     """A scene from nearer or farther, and moved: zoomed by `least` to `most`.
 
     Beyond the image's border it is grey. Boxes are cut at the border; an object that
-    keeps less than half of its box, or less than 80 square pixels, becomes difficult.
-    Lesson 07.
+    keeps less than half of its box, or less than 80 square pixels, becomes difficult;
+    what is out of sight is left out. The new image is float32, from uint8 in 0..1.
+    Raises ValueError for a target without boxes. Lesson 07.
     """
     height, width = image.shape[1:]
+    target = read_target(target, (height, width), "random_view")
+    image = as_float(image)
     size = torch.tensor([width, height])
     zoom = (least + (most - least) * torch.rand(())) * torch.ones(2)
     zoom *= torch.tensor([1, -1]).mul(0.1 * (2 * torch.rand(()) - 1)).exp()
@@ -28,19 +39,25 @@ def random_view(image, target, least=0.6, most=1.4):
     middle = size * (0.5 + reach * (torch.rand(2) - 0.5))
     shift = size / 2 - middle * zoom
     image = zoom_and_shift(image - 0.5, zoom, shift) + 0.5
-    moved = target["boxes"] * zoom.repeat(2) + shift.repeat(2)
-    boxes = clip_boxes(moved, (height, width))
-    lost = (box_area(boxes) < 0.5 * box_area(moved)) | (box_area(boxes) < 80)
+    moved = move_boxes(target, zoom, shift)
+    target = clip_target(moved, (height, width))
+    boxes, whole = target["boxes"], box_area(moved["boxes"])
+    lost = (box_area(boxes) < 0.5 * whole) | (box_area(boxes) < 80)
+    difficult = difficult_objects(target, len(boxes), boxes.device) | lost
+    if "masks" in target:
+        target["masks"] = move_masks(target["masks"], zoom, shift)
     kept = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    target = {k: v[kept] if torch.is_tensor(v) else v for k, v in target.items()}
-    target["boxes"] = boxes[kept]
-    target["difficult"] = target["difficult"] | lost[kept]
-    return image, target
+    return image, keep_objects(target | {"difficult": difficult}, kept)
 
 
 def hide_parts(image, boxes, chance=0.3):
-    """The image with a part of some objects under a rectangle of one random colour."""
-    image = image.clone()
+    """The image with a part of some objects under a rectangle of one random colour.
+
+    image: float32 in 0..1, or uint8, which becomes that; boxes: (N, 4) pixels. Raises
+    ValueError for a box without area. Lesson 07.
+    """
+    image, boxes = as_float(image).clone(), check_boxes(boxes)
+    boxes = clip_boxes(boxes, image.shape[1:])
     for x1, y1, x2, y2 in boxes[torch.rand(len(boxes)) < chance].tolist():
         w, h = ((0.2 + 0.4 * torch.rand(2)) * torch.tensor([x2 - x1, y2 - y1])).tolist()
         x, y = (torch.rand(2) * torch.tensor([x2 - x1 - w, y2 - y1 - h])).tolist()
