@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils.data import read_voc_xml
 from course_utils.labels import read_voc_labels
+from course_utils.voc import read_voc_xml
 from course_utils.widgets.annotate import Album, annotate, box_answer
 
 DOG = {"x": 10, "y": 5, "width": 30, "height": 25, "label": "dog"}
