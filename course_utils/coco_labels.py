@@ -162,7 +162,7 @@ def add_annotations(annotations, records, names, whole):
         record = same[0] if same else whole
         try:
             if mark.get("id") is not None and plain_id(mark["id"]) in seen:
-                raise ValueError("its id occurs twice")
+                raise ValueError("its id occurs twice; give each its own")
             seen.add(plain_id(mark.get("id")))
             key = plain_id(mark.get("category_id"))
             if key not in names:

@@ -87,7 +87,7 @@ def parse_voc(path):
         for tag in ("xmin", "ymin", "xmax", "ymax"):
             text = node.findtext(f"bndbox/{tag}")
             if text is None:
-                raise ValueError(f"{where}: no whole <bndbox>, <{tag}> is missing")
+                raise ValueError(f"{where}: <bndbox><{tag}> is missing")
             corners[tag] = number_text(text, where, tag)
         flags = {tag: read_flag(node.findtext(tag), where, tag) for tag in FLAGS[:3]}
         crowd = node.findtext("iscrowd") or crowd_attribute(node)
