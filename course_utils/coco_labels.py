@@ -155,15 +155,17 @@ def split_in(file, images):
 
 def add_annotations(annotations, records, names, whole):
     """Put each annotation into its image's record, or what is wrong with it."""
-    seen = set()
+    seen = {}
     for mark in annotations:
         where = f"annotation {mark.get('id')}"
         same = records.get(plain_id(mark.get("image_id")))
         record = same[0] if same else whole
         try:
-            if mark.get("id") is not None and plain_id(mark["id"]) in seen:
+            first = seen.setdefault(plain_id(mark.get("id", id(mark))), mark)
+            if first is not mark and first == mark:  # pylabel writes some twice
+                continue
+            if first is not mark:
                 raise ValueError("its id occurs twice; give each its own")
-            seen.add(plain_id(mark.get("id")))
             key = plain_id(mark.get("category_id"))
             if key not in names:
                 raise ValueError(f"category {key} is not in the file")

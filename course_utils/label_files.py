@@ -52,11 +52,12 @@ def pair_labels(folder, suffix, stated):
     images = find_files(folder, SUFFIXES)
     pairs, owners, strays = dict.fromkeys(images), {}, []
     for image in images:
+        folders = place_of(image, folder)[:-1]
         for name in image.name, image.stem:
-            owners.setdefault(place_of(image.with_name(name), folder), []).append(image)
+            owners.setdefault((*folders, name), []).append(image)
     labels = find_files(folder, (suffix,))
     for label in sorted(labels, key=lambda path: path.parent == folder):
-        own = owners.get(place_of(label.with_suffix(""), folder), [])
+        own = owners.get((*place_of(label, folder)[:-1], label.stem), [])
         free = [image for image in own if pairs[image] is None]
         if len(free) > 1:
             free = [image for image in free if image.name == stated(label)] or free

@@ -83,9 +83,9 @@ def parse_voc(path):
     for number, node in enumerate(root.findall("object")):
         name = node.findtext("name") or ""
         where = f"{path}: object {number} ({name.strip()})"
-        corners = {}
+        corners, box = {}, node.find("bndbox")
         for tag in ("xmin", "ymin", "xmax", "ymax"):
-            text = node.findtext(f"bndbox/{tag}")
+            text = None if box is None else box.findtext(tag)
             if text is None:
                 raise ValueError(f"{where}: <bndbox><{tag}> is missing")
             corners[tag] = number_text(text, where, tag)
