@@ -5,7 +5,6 @@ there are masks, SegmentationObject/. One reader serves every data set of the co
 import os
 from pathlib import Path
 
-import defusedxml.ElementTree as ElementTree
 import numpy as np
 import torch
 from PIL import Image
@@ -13,7 +12,9 @@ from PIL import Image
 from course_utils.boxes import box_area, check_boxes
 from course_utils.download import SOURCES, DownloadError, fetch_data, is_data_set
 from course_utils.env import REPOSITORY, cache_dir
-from course_utils.images import TURNS, eight_bits, open_image, orientation_of
+from course_utils.files import read_list
+from course_utils.frame import frame_of, reaches_out, turn_box, wrong_size
+from course_utils.images import TURNS, eight_bits, look_at, open_image, orientation_of
 from course_utils.targets import (
     check_labels,
     clip_target,
@@ -21,6 +22,13 @@ from course_utils.targets import (
     keep_objects,
     move_boxes,
     read_target,
+)
+from course_utils.voc import (
+    check_first_pixel,
+    folder_first_pixel,
+    parse_voc,
+    rule_of,
+    strict_objects,
 )
 
 # name in find_data -> folder names to look for, and what to do without it
@@ -66,43 +74,6 @@ def find_data(name):
     raise FileNotFoundError(f"{missing}: {mend}")
 
 
-def read_voc_xml(path):
-    """The objects of one VOC annotation file, as a list of dicts.
-
-    Each has ``name``, ``box`` (x1, y1, x2, y2 floats, half-open pixels) and the flags
-    ``difficult``, ``truncated``, ``occluded`` (False where the tag is missing). Boxes
-    of object parts are left out. Raises ValueError, naming the file, for broken XML, a
-    missing tag or a number that is none. Lesson 00.
-    """
-    try:
-        root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{path}: not a readable XML file ({error})") from None
-    objects = []
-    for number, node in enumerate(root.findall("object")):
-        where = f"{path}: object {number}"
-        name = (node.findtext("name") or "").strip()
-        if not name:
-            raise ValueError(f"{where} has no <name>; add the class name")
-        corners = []
-        for tag in ("xmin", "ymin", "xmax", "ymax"):
-            text = node.findtext(f"bndbox/{tag}")
-            try:
-                corners.append(float(text))
-            except (TypeError, ValueError):
-                found = "is missing" if text is None else f"is {text!r}, not a number"
-                raise ValueError(f"{where} ({name}): <bndbox><{tag}> {found}") from None
-        x1, y1, x2, y2 = corners  # counted from 1, last pixel included
-        flags = {
-            tag: (node.findtext(tag) or "0").strip() not in ("0", "")
-            for tag in ("difficult", "truncated", "occluded")
-        }
-        box = (max(x1 - 1, 0.0), max(y1 - 1, 0.0), x2, y2)
-        check_boxes([box], f"{where} ({name})")
-        objects.append({"name": name, "box": box, **flags})
-    return objects
-
-
 def read_pixels(path):
     """An image file as uint8 (3, H, W), turned upright as its EXIF tag says.
 
@@ -130,46 +101,84 @@ class VOCDataset(torch.utils.data.Dataset):
     ids: the images' names, in place of those in that file.
     classes: the class names, label 1 first; by default those in root/classes.txt, else
     all names that occur in Annotations/, sorted. first: take only the first n images.
+    first_pixel: from which number the boxes in the files count, 1 (VOC's rule) or 0;
+    by default what the files state, else what `voc.find_first_pixel` finds in all of
+    Annotations/, so that all splits of a data set count alike.
 
     Item i is (image, target): image float32 (3, H, W) in 0..1; target a dict of
-    ``boxes`` (N, 4) float32 pixels, ``labels`` (N,) int64 from 1, ``difficult`` (N,)
-    bool, ``image_id`` str and, where the data set has them, ``masks`` (N, H, W) bool.
+    ``boxes`` (N, 4) float32 pixels of the upright image, ``labels`` (N,) int64 from 1,
+    ``difficult`` (N,) bool, ``image_id`` str and, where the data set has them,
+    ``iscrowd`` (N,) bool and ``masks`` (N, H, W) bool.
 
-    Annotations are read and checked at once, so a fault in a file is found before any
-    training; raises ValueError that names it. Lesson 00.
+    Annotations are read and held against the images' sizes at once, so a fault in a
+    file is found before any training; raises ValueError that names it, also for a box
+    more than 1 pixel outside its image. Boxes that the file states for the picture
+    before its camera's EXIF turn are turned with it. Lesson 00.
     """
 
-    def __init__(self, root, split, classes=None, first=None, ids=None):
+    def __init__(
+        self, root, split, classes=None, first=None, ids=None, first_pixel=None
+    ):
+        check_first_pixel(first_pixel)
         self.root, self.split = Path(root), split
         lists = self.root / "ImageSets" / "Main"
         if not (lists / f"{split}.txt").is_file():
             there = ", ".join(sorted(p.stem for p in lists.glob("*.txt"))) or "none"
             raise FileNotFoundError(f"{lists}: no split {split!r}; there are: {there}")
-        lines = ids or (lists / f"{split}.txt").read_text().splitlines()
+        lines = ids or read_list(lists / f"{split}.txt")
         self.ids = [line.split()[0] for line in lines if line.strip()][:first]
-        self.classes = tuple(classes or self._find_classes())
-        self.objects = [read_voc_xml(self.path("Annotations", i)) for i in self.ids]
-        for image_id, objects in zip(self.ids, self.objects):
-            for o in objects:
-                if o["name"] not in self.classes:
-                    raise ValueError(
-                        f"{self.path('Annotations', image_id)}: class {o['name']!r} is"
-                        f" not one of {', '.join(self.classes)}; mend the name or pass"
-                        " classes=..."
-                    )
+        files = [parse_voc(self.path("Annotations", i)) for i in self.ids]
+        self.classes = tuple(classes or self._find_classes(files))
+        found = None
+        if first_pixel is None and any(file.declared is None for file in files):
+            found = folder_first_pixel(self.root / "Annotations", files)
+        self.objects = []
+        for image_id, file in zip(self.ids, files):
+            objects = strict_objects(file, rule_of(file, first_pixel, found)[0])
+            image = self.path("JPEGImages", image_id)
+            self.objects.append(self._fit(objects, file, image))
+        self.has_crowds = any(o.get("iscrowd") for found in self.objects for o in found)
 
     def path(self, folder, image_id):
         """The file of an image in one of the layout's folders."""
         suffix = {"Annotations": ".xml", "JPEGImages": ".jpg"}.get(folder, ".png")
         return self.root / folder / (image_id + suffix)
 
-    def _find_classes(self):
+    def _find_classes(self, files):
         listed = self.root / "classes.txt"
         if listed.is_file():
-            lines = listed.read_text(encoding="utf-8").splitlines()
-            return [line.strip() for line in lines if line.strip()]
-        files = (self.root / "Annotations").glob("*.xml")
-        return sorted({o["name"] for path in files for o in read_voc_xml(path)})
+            return read_list(listed)
+        known = {file.path: file for file in files}
+        paths = (self.root / "Annotations").glob("*.xml")
+        every = [known.get(path) or parse_voc(path) for path in paths]
+        return sorted({o["name"].strip() for file in every for o in file.objects})
+
+    def _fit(self, objects, file, image):
+        """Objects with their boxes in the upright image; ValueError if they miss it."""
+        picture = look_at(image)
+        frame = frame_of(file.size, picture)
+        if frame is None:
+            raise ValueError(f"{file.path}: {wrong_size(file.size, picture)}")
+        width, height = picture.upright
+        for number, thing in enumerate(objects):
+            where = f"{file.path}: object {number} ({thing['name']})"
+            if thing["name"] not in self.classes:
+                raise ValueError(
+                    f"{file.path}: class {thing['name']!r} is not one of"
+                    f" {', '.join(self.classes)}; mend the name or pass classes=..."
+                )
+            box = thing["box"]
+            if frame == "stored":
+                box = turn_box(box, picture.orientation, picture.stored)
+            outside = reaches_out(box, picture.upright)
+            if outside:
+                raise ValueError(f"{where}: {outside}")
+            x1, y1, x2, y2 = box
+            box = max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)
+            if box[0] >= box[2] or box[1] >= box[3]:
+                raise ValueError(f"{where}: nothing of it is inside the image")
+            thing["box"] = box
+        return objects
 
     def __len__(self):
         return len(self.ids)
@@ -177,16 +186,16 @@ class VOCDataset(torch.utils.data.Dataset):
     def target(self, i):
         """The target of item i without its masks; reads no image file."""
         objects = self.objects[i]
-        return {
+        labels = [self.classes.index(o["name"]) + 1 for o in objects]
+        target = {
             "boxes": check_boxes([o["box"] for o in objects], self.ids[i]),
-            "labels": torch.tensor(
-                [self.classes.index(o["name"]) + 1 for o in objects], dtype=torch.int64
-            ),
-            "difficult": torch.tensor(
-                [o["difficult"] for o in objects], dtype=torch.bool
-            ),
+            "labels": torch.tensor(labels, dtype=torch.int64),
             "image_id": self.ids[i],
         }
+        for flag in ("difficult", "iscrowd") if self.has_crowds else ("difficult",):
+            flags = [o.get(flag, False) for o in objects]
+            target[flag] = torch.tensor(flags, dtype=torch.bool)
+        return target
 
     def __getitem__(self, i):
         target = self.target(i)
@@ -195,6 +204,11 @@ class VOCDataset(torch.utils.data.Dataset):
         if mask_file.is_file():
             with Image.open(mask_file) as file:
                 instance = torch.from_numpy(np.array(file))  # (H, W), 0 is background
+            if instance.shape != image.shape[1:]:
+                raise ValueError(
+                    f"{mask_file}: {tuple(instance.shape)} pixels, its image has"
+                    f" {tuple(image.shape[1:])}; make the mask again for that size"
+                )
             numbers = torch.arange(1, len(target["boxes"]) + 1)
             target["masks"] = instance == numbers[:, None, None]
         return image, target

@@ -24,7 +24,7 @@ from course_utils.boxes import clip_boxes
 from course_utils.data import read_pixels
 from course_utils.env import in_ci
 from course_utils.export import unique_names, write_text, write_voc_xml
-from course_utils.labels import SUFFIXES, find_files
+from course_utils.label_files import SUFFIXES, find_files
 from course_utils.plot import color_of
 
 

@@ -2,22 +2,24 @@
 
 import json
 import os
-import random
 import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from PIL import Image
 
 from course_utils.boxes import check_boxes, clip_boxes
 from course_utils.data import read_pixels
 from course_utils.files import unfinished
-from course_utils.label_faults import check_labels
-from course_utils.labels import look_at
-
-SPLITS = ("train", "val", "test")
+from course_utils.frame import upright_boxes
+from course_utils.images import look_at
+from course_utils.label_faults import DOUBTS, check_labels
+from course_utils.splits import divide_groups, group_places, kept_splits
+from course_utils.twins import find_twins
+from course_utils.voc import FLAGS, add, check_first_pixel
 
 
 def write_text(path, text):
@@ -43,34 +45,57 @@ def check_answer(answer, classes, where):
     return boxes, labels, None if scores is None else torch.as_tensor(scores).tolist()
 
 
-def write_voc_xml(path, size, answer, classes, filename=None):
-    """Write boxes as a VOC XML file, corners as whole pixels counted from 1.
+def write_voc_xml(path, size, answer, classes, filename=None, first_pixel=1):
+    """Write boxes as a VOC XML file; no corner is moved, decimals stay as they are.
 
     size: (width, height) of the image. answer: a dict of ``boxes`` (N, 4) half-open
-    pixels and ``labels`` (N,), with ``scores`` and ``difficult`` if there are any.
-    classes: the names of labels 1..K. filename: the image's, by default that of the
-    XML with .jpg. Raises ValueError for a box or label that is none. Lesson 13.
+    pixels and ``labels`` (N,), with ``scores`` and the flags ``difficult``,
+    ``truncated``, ``occluded`` and ``iscrowd`` (N,) if there are any; a crowd is
+    difficult, too. classes: the names of labels 1..K. filename: the image's, by default
+    that of the XML with .jpg. first_pixel: 1 counts from 1 with the last pixel
+    included, as VOC does; 0 writes the corners as they are. The file states it, so that
+    `voc.read_voc_xml` gives the same boxes again, bit by bit. Raises ValueError for a
+    box or label that is none. Lesson 13.
     """
     path = Path(path)
+    if first_pixel is None:
+        raise ValueError(f"{path}: first_pixel None; write 1 (VOC's rule) or 0")
+    check_first_pixel(first_pixel)
     boxes, labels, scores = check_answer(answer, classes, str(path))
-    difficult = torch.as_tensor(answer.get("difficult", [0] * len(boxes))).tolist()
+    flags = {tag: list_flags(answer, tag, len(boxes), path) for tag in FLAGS}
     root = ElementTree.Element("annotation")
     add_nodes(root, filename=filename or path.stem + ".jpg")
+    source = add_nodes(root, source=None)
+    add_nodes(source, database="course_utils", first_pixel=first_pixel)
     add_nodes(add_nodes(root, size=None), width=size[0], height=size[1], depth=3)
     add_nodes(root, segmented=0)
-    for i, (x1, y1, x2, y2) in enumerate(boxes.round().int().tolist()):
+    for i, corners in enumerate(boxes.numpy()):
         node = add_nodes(root, object=None)
-        add_nodes(node, name=classes[labels[i] - 1], pose="Unspecified", truncated=0)
-        add_nodes(node, difficult=int(difficult[i]))
+        add_nodes(node, name=classes[labels[i] - 1], pose="Unspecified")
+        add_nodes(node, truncated=flags["truncated"][i])
+        if "occluded" in answer:
+            add_nodes(node, occluded=flags["occluded"][i])
+        crowd = flags["iscrowd"][i]
+        add_nodes(node, difficult=flags["difficult"][i] or crowd)
+        if crowd:
+            add_nodes(node, iscrowd=crowd)
         if scores is not None:
             add_nodes(node, score=round(scores[i], 4))
-        x1, y1 = min(x1, max(x2 - 1, 0)), min(y1, max(y2 - 1, 0))  # one pixel at least
-        x2, y2 = max(x2, 1), max(y2, 1)
-        add_nodes(
-            add_nodes(node, bndbox=None), xmin=x1 + 1, ymin=y1 + 1, xmax=x2, ymax=y2
-        )
+        moves = (first_pixel, first_pixel, 0, 0)
+        texts = [add(np.float32(v), move) for v, move in zip(corners, moves)]
+        tags = ("xmin", "ymin", "xmax", "ymax")
+        add_nodes(add_nodes(node, bndbox=None), **dict(zip(tags, texts)))
     ElementTree.indent(root)
     write_text(path, ElementTree.tostring(root, encoding="unicode") + "\n")
+
+
+def list_flags(answer, tag, count, where):
+    """A flag of an answer as 0 or 1 for each box, 0 where it has none of that name."""
+    flags = answer.get(tag)
+    flags = [0] * count if flags is None else torch.as_tensor(flags).tolist()
+    if len(flags) != count:
+        raise ValueError(f"{where}: {count} boxes but {len(flags)} of {tag}")
+    return [int(bool(flag)) for flag in flags]
 
 
 def add_nodes(node, **children):
@@ -85,8 +110,9 @@ def write_coco_json(path, images, answers, classes):
     """Write boxes as a COCO data set file with images, categories and annotations.
 
     images: a (file name, (width, height)) for each image, in pixels; answers: for each
-    a dict of ``boxes`` (N, 4) and ``labels`` (N,), with ``scores`` if there are any.
-    Ids count from 1; a category's is its label. Raises ValueError. Lesson 13.
+    a dict of ``boxes`` (N, 4) and ``labels`` (N,), with ``scores`` and the flags
+    ``iscrowd`` and ``difficult`` (which COCO does not know, but keeps) if there are
+    any. Ids count from 1; a category's is its label. Raises ValueError. Lesson 13.
     """
     if len(images) != len(answers):
         raise ValueError(f"{len(answers)} answers for {len(images)} images: one each")
@@ -97,46 +123,57 @@ def write_coco_json(path, images, answers, classes):
         entry = {"id": image_id, "file_name": str(name)}
         content["images"].append(entry | {"width": size[0], "height": size[1]})
         boxes, labels, scores = check_answer(answer, classes, f"image {name}")
-        for i, (x1, y1, x2, y2) in enumerate(boxes.double().tolist()):
-            box = [round(v, 3) for v in (x1, y1, x2 - x1, y2 - y1)]
+        crowd, difficult = (
+            list_flags(answer, tag, len(boxes), f"image {name}")
+            for tag in ("iscrowd", "difficult")
+        )
+        for i, box in enumerate(coco_boxes(boxes)):
             mark = {
                 "id": len(content["annotations"]) + 1,
                 "image_id": image_id,
                 "category_id": labels[i],
                 "bbox": box,
                 "area": round(box[2] * box[3], 3),
-                "iscrowd": 0,
+                "iscrowd": crowd[i],
             }
+            if difficult[i] and not crowd[i]:
+                mark["difficult"] = 1
             if scores is not None:
                 mark["score"] = scores[i]
             content["annotations"].append(mark)
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def turn_box(box, orientation, size):
-    """A box in the stored pixels, moved to the upright picture.
+def coco_boxes(boxes):
+    """x, y, width, height of (N, 4) corners, in double: the corners come back exact."""
+    boxes = boxes.double()
+    return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
 
-    box: x1, y1, x2, y2; orientation: the EXIF number, 1..8; size: (width, height) of
-    the stored pixels. Returns x1, y1, x2, y2. Source: EXIF 2.3, tag 274. Lesson 13.
+
+def write_coco_results(path, image_ids, answers, category_ids=None):
+    """Write detections as the results file that pycocotools' `loadRes` takes.
+
+    image_ids: the id of each image in the COCO data set file; answers: for each a dict
+    of ``boxes`` (N, 4) half-open pixels, ``labels`` (N,) and ``scores`` (N,).
+    category_ids: the category's id of label 1, 2 ...; by default the label itself, as
+    `write_coco_json` numbers them. Raises ValueError. Lesson 13.
     """
-    (x1, y1, x2, y2), (width, height) = box, size
-    if orientation in (2, 3, 7, 8):
-        x1, x2 = width - x2, width - x1
-    if orientation in (3, 4, 6, 7):
-        y1, y2 = height - y2, height - y1
-    return (y1, x1, y2, x2) if orientation > 4 else (x1, y1, x2, y2)
-
-
-def upright_boxes(record, picture):
-    """The boxes of a record in the upright picture, a list of x1, y1, x2, y2.
-
-    They are turned along if the label file states the size of the stored pixels and the
-    upright picture has another; else they are for the upright picture. Lesson 13.
-    """
-    boxes = [o["box"] for o in record["objects"]]
-    if record["size"] == picture.stored != picture.upright:
-        return [turn_box(b, picture.orientation, picture.stored) for b in boxes]
-    return boxes
+    image_ids, marks = list(image_ids), []
+    if len(image_ids) != len(answers):
+        raise ValueError(f"{len(answers)} answers for {len(image_ids)} image ids")
+    if len(set(image_ids)) != len(image_ids):
+        raise ValueError("image_ids: an id occurs twice; give each image its own")
+    for image_id, answer in zip(image_ids, answers):
+        highest = max(torch.as_tensor(answer["labels"]).tolist(), default=0)
+        known = category_ids or range(1, int(highest) + 1)
+        boxes, labels, scores = check_answer(answer, known, f"image {image_id}")
+        if scores is None or len(scores) != len(labels):
+            raise ValueError(f"image {image_id}: a results file needs a score each")
+        for box, label, score in zip(coco_boxes(boxes), labels, scores):
+            mark = {"image_id": image_id, "category_id": known[label - 1]}
+            marks.append(mark | {"bbox": box, "score": score})
+    lines = ",\n".join(map(json.dumps, marks))
+    write_text(path, f"[\n{lines}\n]\n")
 
 
 def unique_names(paths):
@@ -153,29 +190,50 @@ def unique_names(paths):
     return names
 
 
-def make_dataset(records, out, classes, faults=None, split=(0.7, 0.15, 0.15), seed=0):
+def make_dataset(
+    records,
+    out,
+    classes,
+    faults=None,
+    split=(0.7, 0.15, 0.15),
+    seed=0,
+    groups=None,
+    first_pixel=1,
+):
     """Write the good part of `records` as a new data set that `VOCDataset` reads.
 
     records: as `labels.read_labels` gives them. out: a folder that must not exist yet.
     classes: all names, label 1 first. faults: what `check_labels` found, asked by
     default; take one out of the list to pass over it. split: the parts of train, val
-    and test, drawn at random by `seed`.
+    and test, drawn at random by `seed`; None keeps those that the records carry.
+    groups: what belongs together and stays on one side, such as all pictures of one
+    day: a function of a record, or a list with one value for each; None stands alone.
+    Equal pictures stay together anyway. first_pixel: see `write_voc_xml`.
 
-    An image with a fault of its own, all kinds but "rotated", is left out. An object
-    with a fault is left out and its image stays with the others, unless it has lost all
-    of them; images labelled as empty stay. So an object left out counts as background:
-    mend what you can. Boxes are clipped to the image. Upright JPEG files are copied as
-    they are, all others become upright JPEG files of quality 95. The given files are
-    never changed. Returns the folder.
+    An image with a fault of its own, all kinds but "rotated" and "counting", is left
+    out. An object with a fault is left out and its image stays with the others, unless
+    it has lost all of them; images labelled as empty stay. So an object left out counts
+    as background: mend what you can. Boxes are clipped to the image. Upright JPEG files
+    are copied as they are, all others become upright JPEG files of quality 95. The
+    given files are never changed. Returns the folder.
 
-    Raises FileExistsError, and ValueError if no object is left or for what a shortened
-    list of faults passed over that can not be written. Lesson 13.
+    Raises FileExistsError, and ValueError if no object is left, for a kept split that
+    parts what belongs together, or for what a shortened list of faults passed over that
+    can not be written. Lesson 13.
     """
-    out, classes = Path(out), list(classes)
+    out, classes, records = Path(out), list(classes), list(records)
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another folder")
-    if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+    if split is not None and (
+        len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6
+    ):
         raise ValueError(f"split {split}: three parts of train, val, test, sum 1")
+    if groups is not None and not callable(groups) and len(groups) != len(records):
+        raise ValueError(f"{len(groups)} groups for {len(records)} records: one each")
+    if groups is None:
+        groups = [None] * len(records)
+    keys = map(groups, records) if callable(groups) else groups
+    records = [record | {"group": key} for record, key in zip(records, keys)]
     faults = check_labels(records, classes) if faults is None else faults
     good = keep_good(records, faults)
     if not any(record["objects"] for record in good):
@@ -183,15 +241,20 @@ def make_dataset(records, out, classes, faults=None, split=(0.7, 0.15, 0.15), se
             f"none of {len(records)} images has an object without a fault; nothing to"
             " write: mend what check_labels names"
         )
+    together = group_places([record["group"] for record in good], find_twins(good))
+    if split is None:
+        parts = kept_splits(good, together)
+    else:
+        parts = divide_groups(together, split, seed)
     temporary = unfinished(out)
     try:
         for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
             (temporary / folder).mkdir(parents=True)
         names = unique_names([record["file"] for record in good])
         for name, record in zip(names, good):
-            write_image(temporary, name, record, classes)
-        for part, ids in divide_names(names, split, seed).items():
-            lines = "".join(f"{i}\n" for i in ids)
+            write_image(temporary, name, record, classes, first_pixel)
+        for part, places in parts.items():
+            lines = "".join(f"{i}\n" for i in sorted(names[p] for p in places))
             write_text(temporary / "ImageSets" / "Main" / f"{part}.txt", lines)
         write_text(temporary / "classes.txt", "".join(f"{c}\n" for c in classes))
         os.rename(temporary, out)
@@ -202,7 +265,7 @@ def make_dataset(records, out, classes, faults=None, split=(0.7, 0.15, 0.15), se
 
 def keep_good(records, faults):
     """The records, and the objects in them, that no fault spoils; new lists."""
-    spoiled = {(f.file, f.object) for f in faults if f.kind != "rotated"}
+    spoiled = {(f.file, f.object) for f in faults if f.kind not in DOUBTS}
     good = []
     for record in records:
         objects = [
@@ -216,44 +279,26 @@ def keep_good(records, faults):
     return good
 
 
-def write_image(root, name, record, classes):
+def write_image(root, name, record, classes, first_pixel=1):
     """Write one image and its XML into a data set; raises ValueError that names it."""
     file, picture = record["file"], look_at(record["file"])
     unknown = {o["name"] for o in record["objects"]} - set(classes)
     if unknown:
         raise ValueError(f"{file}: classes {sorted(unknown)} are not in the list")
     boxes = check_boxes(upright_boxes(record, picture), str(file))
-    width, height = picture.upright
+    size = picture.upright
     answer = {
-        "boxes": clip_boxes(boxes, (height, width)),
+        "boxes": clip_boxes(boxes, size[::-1]),
         "labels": [classes.index(o["name"]) + 1 for o in record["objects"]],
-        "difficult": [o["difficult"] for o in record["objects"]],
     }
-    write_voc_xml(
-        root / "Annotations" / f"{name}.xml", (width, height), answer, classes
-    )
+    for flag in FLAGS:
+        if any(flag in o for o in record["objects"]):
+            answer[flag] = [o.get(flag, False) for o in record["objects"]]
+    xml = root / "Annotations" / f"{name}.xml"
+    write_voc_xml(xml, size, answer, classes, first_pixel=first_pixel)
     target = root / "JPEGImages" / f"{name}.jpg"
     if picture.format in ("JPEG", "MPO") and picture.orientation == 1:
         shutil.copyfile(file, target)
     else:
         pixels = read_pixels(file).permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(target, quality=95)
-
-
-def divide_names(names, split, seed):
-    """{"train": names, "val": names, "test": names}, drawn at random, each sorted.
-
-    With three images or more, a part above 0 gets one at least.
-    """
-    names = list(names)
-    random.Random(seed).shuffle(names)
-    sizes = [round(part * len(names)) for part in split]
-    sizes = [max(size, part > 0) for size, part in zip(sizes, split)]
-    while sum(sizes) != len(names):
-        largest = max(range(3), key=lambda i: (sizes[i], i))
-        sizes[largest] += 1 if sum(sizes) < len(names) else -1
-    parts, start = {}, 0
-    for part, size in zip(SPLITS, sizes):
-        parts[part] = sorted(names[start : start + size])
-        start += size
-    return parts

@@ -95,3 +95,22 @@ def let_go(array):
     pages = getattr(array, "_mmap", None)
     if hasattr(pages, "madvise"):
         pages.madvise(mmap.MADV_DONTNEED)
+
+
+def read_text(path):
+    """A text file in UTF-8, with or without the mark at its start.
+
+    Raises ValueError that names a file in another encoding.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it"
+            " as UTF-8"
+        ) from None
+
+
+def read_list(path):
+    """The lines of a text file that are not blank, without spaces at their ends."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]

@@ -3,6 +3,7 @@
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,19 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 EIGHT_BITS = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")  # at most, a channel
+
+# Formats whose header tells size and orientation; others tell it once unpacked.
+TRUE_HEADERS = ("JPEG", "MPO", "WEBP", "BMP", "GIF")
+
+
+class Picture(NamedTuple):
+    """What an image file says of itself; sizes are (width, height) in pixels."""
+
+    stored: tuple  # of the pixels as they lie in the file
+    upright: tuple  # after turning as the camera's EXIF tag asks
+    orientation: int  # that tag, 1..8; 1 is upright
+    format: str  # Pillow's name, such as "JPEG"
+    sample: bytes = b""  # 16 x 16 of its upright pixels, if they were unpacked
 
 
 class UnknownPixels(ValueError):
@@ -122,3 +136,28 @@ def white_of(file, values):
         f"mode {file.mode}, values from {low:g} to {high:g}: nothing says which number"
         " is white; save it with 8 or 16 bits, or as fractions from 0 to 1"
     )
+
+
+def look_at(path, decode=False):
+    """The `Picture` of an image file, as `data.read_pixels` sees it.
+
+    decode: also unpack all pixels, which finds a file that was cut off. Raises
+    FileNotFoundError, and ValueError for a file that is no image. Lesson 13.
+    """
+    with open_image(path) as file:
+        unknown = file.format not in TRUE_HEADERS or file.mode not in EIGHT_BITS
+        pixels = eight_bits(file) if decode or unknown else None
+        tag, (width, height) = orientation_of(file), file.size
+        upright = (height, width) if tag > 4 else (width, height)
+        sample = sample_of(pixels, tag) if decode else b""
+        return Picture((width, height), upright, tag, file.format, sample)
+
+
+def sample_of(pixels, tag):
+    """16 x 16 pixels of a picture as bytes: equal pictures have equal ones.
+
+    pixels: uint8 (H, W, 3), not yet turned as the EXIF `tag` says.
+    """
+    image = Image.fromarray(pixels)
+    upright = image if tag == 1 else image.transpose(TURNS[tag])
+    return upright.resize((16, 16), Image.Resampling.NEAREST).tobytes()

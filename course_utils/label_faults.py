@@ -10,11 +10,20 @@ from typing import NamedTuple
 import torch
 
 from course_utils.boxes import box_iou
-from course_utils.labels import look_at
+from course_utils.frame import (
+    box_text,
+    frame_of,
+    reaches_out,
+    size_text,
+    wrong_size,
+)
+from course_utils.images import look_at
+from course_utils.twins import find_twins
 
 MIN_SIDE = 4  # pixels; a smaller box is a slip of the mouse
-SLACK = 1  # pixels that a box may reach out: programs round differently
 DUPLICATE_IOU = 0.95
+# Kinds that are only to be looked at: they spoil nothing.
+DOUBTS = ("rotated", "counting")
 
 
 class Fault(NamedTuple):
@@ -32,15 +41,21 @@ def check_labels(records, classes=None):
     classes: the right names; by default those that occur, and a rare name that is like
     a frequent one counts as misspelled. Kinds of a file's fault: "missing image",
     "unreadable image", "unreadable labels", "no labels", "wrong size" (the labels are
-    for an image of another size) and "rotated" (only to be looked at: the picture has a
-    camera's EXIF turn). Kinds of an object's: "NaN", "swapped" corners, "outside" the
-    image by more than 1 pixel, "tiny" (under 4 pixels a side), "duplicate" (same class,
-    IoU over 0.95) and "class". Every message names the file, the object and the mend.
-    Reads all image files whole. Lesson 13.
+    for an image of another size), "twin" (the same picture is there once more, with
+    other labels), and two that are only to be looked at: "rotated" (the picture has a
+    camera's EXIF turn) and "counting" (nothing says from which number VOC XML counts;
+    given once, for the first such file). Kinds of an object's: "NaN", "swapped"
+    corners, "outside" the image by more than 1 pixel, "tiny" (under 4 pixels a side),
+    "duplicate" (same class, IoU over 0.95) and "class". Every message names the file,
+    the object and the mend. Reads all image files whole. Lesson 13.
     """
-    wrong, faults = wrong_names(records, classes), []
+    wrong, faults, pictures = wrong_names(records, classes), [], []
+    counting = counting_fault(records)
     for record in records:
-        found, size = image_faults(record)
+        found, size, picture = image_faults(record)
+        pictures.append(picture)
+        if counting and counting[0] is record:
+            found.append(("counting", None, counting[1]))
         for number, thing in enumerate(record["objects"]):
             found += object_faults(number, thing["box"], size)
             if thing["name"] in wrong:
@@ -54,18 +69,53 @@ def check_labels(records, classes=None):
                 where += f": object {number} ({record['objects'][number]['name']})"
                 message += f" in {labels}"
             faults.append(Fault(record["file"], kind, number, f"{where}: {message}"))
+    return faults + twin_faults(records, pictures)
+
+
+def counting_fault(records):
+    """(the first record whose first pixel is only assumed, message) or None."""
+    some = [r for r in records if r.get("first_pixel_from") == "assumed"]
+    if not some:
+        return None
+    rest = f" and {len(some) - 1} more" if len(some) > 1 else ""
+    return some[0], (
+        f"nothing says from which number the boxes in {some[0]['labels']}{rest} count;"
+        " VOC's rule is taken, from 1, but most label tools count from 0: look at"
+        " their boxes, or call read_voc_labels with first_pixel=0 or 1"
+    )
+
+
+def twin_faults(records, pictures):
+    """Faults of equal pictures whose labels differ, as a list of `Fault`."""
+    faults = []
+    for group in find_twins(records, pictures):
+        labels = [
+            sorted((o["name"], *o["box"]) for o in records[i]["objects"]) for i in group
+        ]
+        for i, own in zip(group, labels):
+            other = [records[j]["file"] for j, has in zip(group, labels) if has != own]
+            if other:
+                file = records[i]["file"]
+                message = (
+                    f"{file}: shows the same picture as {other[0]}, with other labels;"
+                    " delete one of the two, or label both alike"
+                )
+                faults.append(Fault(file, "twin", None, message))
     return faults
 
 
 def image_faults(record):
-    """Faults of one file as [(kind, None, message)], and the size its boxes are for."""
+    """([(kind, None, message)] of one file, the size its boxes are for, its `Picture`).
+
+    The picture is None if it can not be read, and the size what the labels state.
+    """
     found, labels, stated = [], record.get("labels"), record["size"]
     if record.get("problem"):
         mend = "mend or draw the labels again"
         text = f"labels in {labels} are unreadable: {record['problem']}; {mend}"
         found.append(("unreadable labels", None, text))
     if labels == record["file"]:  # a label file that tells of no image
-        return found, stated
+        return found, stated, None
     if "labels" in record and labels is None:
         text = (
             "has no label file; draw its boxes, or save an empty one if it shows none"
@@ -76,42 +126,33 @@ def image_faults(record):
     except FileNotFoundError:
         text = f"is missing, though {labels or 'a label file'} is for it; put it there"
         found.append(("missing image", None, f"{text} or delete its labels"))
-        return found, stated
+        return found, stated, None
     except ValueError as error:
         text = str(error).removeprefix(f"{record['file']}: ")
         found.append(("unreadable image", None, text))
-        return found, stated
-    size = stated or picture.upright
-    if size not in (picture.stored, picture.upright):
-        text = f"labels are for {size_text(size)} pixels, the file has"
-        text += (
-            f" {size_text(picture.upright)}; put the labelled image back or label again"
+        return found, stated, None
+    frame = frame_of(stated, picture)
+    if frame is None:
+        found.append(("wrong size", None, wrong_size(stated, picture)))
+    elif record["objects"] and frame == "stored":
+        text = (
+            f"labels are for the unturned {size_text(stated)} pixels, shown upright it"
+            f" has {size_text(picture.upright)}; make_dataset turns the boxes"
         )
-        found.append(("wrong size", None, text))
-    elif record["objects"] and picture.orientation != 1:
-        if stated and stated != picture.upright:
-            text = (
-                f"labels are for the unturned {size_text(stated)} pixels, shown upright"
-            )
-            text += (
-                f" it has {size_text(picture.upright)}; make_dataset turns the boxes"
-            )
-            found.append(("rotated", None, text))
-        elif not stated or picture.stored == picture.upright:
-            text = f"the camera's EXIF tag {picture.orientation} turns this picture and"
-            text += " its labels do not say which way they see it; they are taken to be"
-            text += " for the upright one: look at its boxes"
-            found.append(("rotated", None, text))
-    return found, size
-
-
-def size_text(size):
-    return f"{size[0]} x {size[1]}"
+        found.append(("rotated", None, text))
+    elif record["objects"] and frame == "doubtful":
+        text = (
+            f"the camera's EXIF tag {picture.orientation} turns this picture and its"
+            " labels do not say which way they see it; they are taken to be for the"
+            " upright one: look at its boxes"
+        )
+        found.append(("rotated", None, text))
+    return found, stated or picture.upright, picture
 
 
 def object_faults(number, box, size):
     """Faults of one box as [(kind, number, message)]; size: (width, height) or None."""
-    text = f"box ({', '.join(f'{v:g}' for v in box)})"
+    text = box_text(box)
     if not all(math.isfinite(v) for v in box):
         return [("NaN", number, f"{text} holds a number that is none; draw it again")]
     found = []
@@ -119,11 +160,9 @@ def object_faults(number, box, size):
     if (x1, y1, x2, y2) != tuple(box):
         message = f"{text} has swapped corners; write the smaller number first"
         found.append(("swapped", number, message))
-    over = (x2 - size[0], y2 - size[1]) if size else ()
-    if max(-x1, -y1, *over) > SLACK:
-        room = f" of {size_text(size)} pixels" if size else ""
-        message = f"{text} reaches out of the image{room}; draw it again"
-        found.append(("outside", number, message))
+    outside = reaches_out(box, size)
+    if outside:
+        found.append(("outside", number, outside))
     if min(x2 - x1, y2 - y1) < MIN_SIDE:
         message = f"{text} is {x2 - x1:g} x {y2 - y1:g} pixels, under {MIN_SIDE} a side"
         found.append(("tiny", number, f"{message}; delete it or draw it again"))

@@ -18,7 +18,7 @@ from course_utils.env import REPOSITORY, cached_array, in_ci, load_weights, save
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.faster_rcnn import FasterRCNN
 from course_utils.files import let_go
-from course_utils.labels import look_at
+from course_utils.images import look_at
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN
 from course_utils.targets import move_boxes, read_target

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils.data import read_voc_xml
 from course_utils.labels import read_labels
+from course_utils.voc import read_voc_xml
 from tests.test_browser import browser, lab, page, run_all_cells  # noqa: F401
 
 CELL = """from course_utils.widgets.annotate import annotate

@@ -17,8 +17,8 @@ from course_utils.data import (
     find_data,
     flip,
     read_image,
-    read_voc_xml,
 )
+from course_utils.voc import read_voc_xml
 
 OBJECT = (
     "<object><name>dog</name>{}<bndbox><xmin>11</xmin><ymin>21</ymin>"

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from course_utils import detect
-from course_utils.data import read_pixels, read_voc_xml
+from course_utils.data import read_pixels
 from course_utils.env import REPOSITORY
+from course_utils.voc import read_voc_xml
 
 
 def find_bright(images):

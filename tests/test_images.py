@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from course_utils.data import read_pixels
-from course_utils.labels import Picture, look_at
+from course_utils.images import Picture, look_at
 
 RAMP = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (8, 1))
 GREY = (RAMP * 255).round().astype(np.uint8)

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from course_utils.authoring import REPOSITORY
-from course_utils.data import VOCDataset, find_data, read_voc_xml
+from course_utils.data import VOCDataset, find_data
+from course_utils.voc import read_voc_xml
 
 SPLITS = {
     "train": 1000,
