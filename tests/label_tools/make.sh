@@ -24,6 +24,7 @@ globox            2.9.0   globox==2.9.0
 labelformat       0.1.17  labelformat==0.1.17
 datumaro          1.13.12 datumaro==1.13.12
 label_studio_sdk  2.1.2   label-studio-sdk==2.1.2
+labelImg          1.8.6   labelImg==1.8.6
 pylabel           0.1.55  pylabel==0.1.55,pandas==2.3.3
 "
 

@@ -144,8 +144,10 @@ def main(command, folder):
     tool, form = folder.parts[-2:]
     with tempfile.TemporaryDirectory() as work:
         before, _ = read(folder.parents[2] / "course" / form, form, work)
-        ways = {form: "same", "coco": "coco"}  # one way only where the two are one
-        for form_back, part in ways.items():
+        ways = [(form, "same"), *((f, f) for f in ("coco", "yolo") if f != form)]
+        for form_back, part in ways:
+            if not (folder / part).is_dir():
+                continue
             after, problems = read(folder / part, form_back, work)
             flags = ["difficult"] if form_back.startswith("voc") else []
             flags = ["iscrowd", "difficult"] if form_back == form == "coco" else flags
