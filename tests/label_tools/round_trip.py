@@ -124,9 +124,9 @@ def compare(before, after, flags):
             move = tuple(round(b - a, 4) for a, b in zip(one["box"], other["box"]))
             if any(move):
                 moves.setdefault(move, []).append(one["box"])
-            for flag in flags:
-                if bool(one.get(flag)) != bool(other.get(flag)):
-                    lines.append(f"{name}: {flag} {one.get(flag)} is lost")
+            flag = "iscrowd" if one.get("iscrowd") else "difficult"  # the course: both
+            if flags and one.get(flag) and not other.get(flag):
+                lines.append(f"{flag} of {one['box']} is lost")
     for move, boxes in moves.items():
         few = ", ".join(str(box) for box in boxes[:2])
         lines.append(f"{len(boxes)} boxes moved by {move}, such as {few}")
@@ -149,9 +149,8 @@ def main(command, folder):
             if not (folder / part).is_dir():
                 continue
             after, problems = read(folder / part, form_back, work)
-            flags = ["difficult"] if form_back.startswith("voc") else []
-            flags = ["iscrowd", "difficult"] if form_back == form == "coco" else flags
-            for line in compare(before, after, flags) + problems:
+            flags = form != "yolo" and form_back == form
+            for line in problems or compare(before, after, flags):
                 print(f"{tool}: {form} -> {form_back}: {line}")
 
 

@@ -5,7 +5,6 @@ and Open go through. It has no COCO format.
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -54,7 +53,9 @@ def again(source, out):
         else:
             image = QImage(str(PICTURES / name))
             classes = str(source / "classes.txt")
-            reader = YoloReader(str(source / "labels" / (stem + ".txt")), image, classes)
+            reader = YoloReader(
+                str(source / "labels" / (stem + ".txt")), image, classes
+            )
         shapes = [shape(s[0], s[1], s[4]) for s in reader.get_shapes()]
         form = "yolo" if source.name == "yolo" else "voc"
         save(shapes, name, form, out / "same")
