@@ -215,9 +215,7 @@ def voc_numbers(path):
     """[(class, xmin, ymin, xmax, ymax, difficult)] as an XML file has them."""
     rows, tags = [], ("xmin", "ymin", "xmax", "ymax")
     for node in ElementTree.parse(path).getroot().iter("object"):
-        corners = (
-            node.findtext(f"bndbox/{t}") for t in ("xmin", "ymin", "xmax", "ymax")
-        )
+        corners = (node.findtext(f"bndbox/{tag}") for tag in tags)
         flag = (node.findtext("difficult") or "0") == "1"
         rows.append((node.findtext("name"), *map(float, corners), flag))
     return rows

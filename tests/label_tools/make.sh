@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Have every label tool write the small set again, and read what the course writes.
 #
-#   tests/label_tools/make.sh             all tools (a few minutes, 2 GB in a temporary folder)
+#   tests/label_tools/make.sh             all tools (minutes, 2 GB in a temporary folder)
 #   tests/label_tools/make.sh globox ...  some of them
 #
 # Needs the network and the course's Python (PYTHON, by default .venv/bin/python). Not
@@ -31,8 +31,8 @@ pylabel           0.1.55  pylabel==0.1.55,pandas==2.3.3
 wanted() { [ ${#asked[@]} -eq 0 ] || [[ " ${asked[*]} " == *" $1 "* ]]; }
 asked=("$@")
 
-PYTHONPATH=${COURSE:-$root} "$course" "$here/make_pictures.py"
-rm -rf "$work/course" && PYTHONPATH=${COURSE:-$root} "$course" "$here/round_trip.py" write "$work/course"
+PYTHONPATH=$root "$course" "$here/make_pictures.py"
+rm -rf "$work/course" && PYTHONPATH=$root "$course" "$here/round_trip.py" write "$work/course"
 
 while read -r tool version packages; do
     [ -n "$tool" ] && wanted "$tool" || continue
@@ -66,7 +66,7 @@ while read -r tool version packages; do
         rm -rf "$again"
         if "$python" -W ignore "$here/with_$tool.py" again "$work/course/$form" "$again" \
             >"$work/$tool-$form.log" 2>&1; then
-            PYTHONPATH=${COURSE:-$root} "$course" "$here/round_trip.py" compare "$again"
+            PYTHONPATH=$root "$course" "$here/round_trip.py" compare "$again"
         else
             echo "$tool $form: $(tail -n 1 "$work/$tool-$form.log")"
         fi
