@@ -13,6 +13,7 @@ import pickle
 import threading
 
 import numba
+import torch
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
 # numba's layer "workqueue", the usual one on a Mac, ends the whole process when two
@@ -46,7 +47,11 @@ def njit(function=None, **options):
     @functools.wraps(function)
     def in_turn(*args, **kwargs):
         with ONE_AT_A_TIME:
-            return compiled(*args, **kwargs)
+            threads = torch.get_num_threads()
+            result = compiled(*args, **kwargs)
+            if torch.get_num_threads() != threads:  # numba's start sets torch's, too
+                torch.set_num_threads(threads)
+            return result
 
     in_turn.py_func = function
     return in_turn

@@ -234,8 +234,8 @@ def test_a_broken_label_file_is_named_and_kept(annotator, tmp_path):
 
 @pytest.mark.parametrize("error", [PermissionError(13, "denied"), TypeError("odd")])
 def test_any_error_on_saving_is_said_and_loses_nothing(annotator, monkeypatch, error):
-    # pitfall: widgets: a handler that raises leaves the error nowhere
-    def fails(*_):
+    # pitfall: widgets: a handler that raises
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr("course_utils.widgets.annotate.write_voc_xml", fails)

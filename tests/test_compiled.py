@@ -62,7 +62,7 @@ print(total(np.arange(5.0)), *total.stats.cache_hits.values())
 @pytest.mark.parametrize("how", ["emptied", "cut off", "hole", "garbage"])
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 def test_broken_cache_files_are_compiled_again(tmp_path, ending, how):
-    # pitfall: environment: numba's cache file cut off
+    # pitfall: environment: cache of compiled code
     (tmp_path / "loops.py").write_text(MODULE)
     cache = tmp_path / "cache"
     place = {"NUMBA_CACHE_DIR": str(cache)}
@@ -84,7 +84,7 @@ def test_a_file_that_is_a_folder_stops_nobody(tmp_path):
 
 
 def test_where_nothing_can_be_written_the_package_compiles_in_memory(tmp_path):
-    # pitfall: environment: no place for numba's cache
+    # pitfall: environment: cache of compiled code
     package = tmp_path / "course_utils"
     shutil.copytree(
         authoring.REPOSITORY / "course_utils",
@@ -208,6 +208,7 @@ THREADS = """
 
 @pytest.mark.parametrize("layer", ["workqueue", "default"])
 def test_parallel_code_may_be_called_from_many_threads(tmp_path, layer):
+    # pitfall: environment: parallel code in several threads
     # numba's layer workqueue ends the process: "Concurrent access has been detected"
     settings = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
     used, wrong = run_python(THREADS, tmp_path, **settings)

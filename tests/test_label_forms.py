@@ -44,7 +44,7 @@ def kinds(records, classes=None):
 @pytest.mark.parametrize("tag", ["difficult", "truncated", "occluded", "iscrowd"])
 @pytest.mark.parametrize("text", ["Unspecified", "false", "No", "", "0", "0.0", " 0 "])
 def test_words_that_mean_no(tmp_path, tag, text):
-    # pitfall: labels: any text but 0 in a flag counted as true
+    # pitfall: labels: words in a flag
     path = labelled(tmp_path / "a.jpg").with_suffix(".xml")
     path.write_text(with_flag(tag, text))
     assert not read_voc_xml(path)[0].get(tag)
@@ -55,7 +55,7 @@ def test_words_that_mean_no(tmp_path, tag, text):
 @pytest.mark.parametrize("tag", ["difficult", "truncated", "occluded"])
 @pytest.mark.parametrize("text", ["1", "true", "YES", "1.0"])
 def test_words_that_mean_yes(tmp_path, tag, text):
-    # pitfall: labels: any text but 0 in a flag counted as true
+    # pitfall: labels: words in a flag
     path = labelled(tmp_path / "a.jpg").with_suffix(".xml")
     path.write_text(with_flag(tag, text))
     assert read_voc_xml(path)[0][tag] is True
@@ -64,7 +64,7 @@ def test_words_that_mean_yes(tmp_path, tag, text):
 
 @pytest.mark.parametrize("text", ["maybe", "2", "nan", "-1"])
 def test_a_flag_that_is_none_is_named(tmp_path, text):
-    # pitfall: labels: any text but 0 in a flag counted as true
+    # pitfall: labels: words in a flag
     path = labelled(tmp_path / "a.jpg").with_suffix(".xml")
     path.write_text(with_flag("difficult", text))
     words = f"object 0 \\(dog\\): <difficult> is '{text}'; write 0 or 1"
@@ -88,7 +88,7 @@ def test_a_flag_that_is_none_is_named(tmp_path, text):
     ],
 )
 def test_xml_in_any_encoding(tmp_path, declared, encoding):
-    # pitfall: labels: encodings
+    # pitfall: labels: encodings and byte order marks
     name = "犬" if encoding in ("shift_jis", "utf-16", "utf-32") else "Käfer"
     path = labelled(tmp_path / "a.jpg").with_suffix(".xml")
     text = declared + "\r\n" + voc([(name, *DOG[1:])])
@@ -119,7 +119,7 @@ def test_xml_that_can_not_be_read_is_named(tmp_path, content):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_text_files_with_and_without_a_mark(tmp_path, encoding):
-    # pitfall: labels: a byte order mark before the first class name
+    # pitfall: labels: encodings and byte order marks
     def write(path, text):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
@@ -143,7 +143,7 @@ def test_text_files_with_and_without_a_mark(tmp_path, encoding):
 
 
 def test_text_in_another_encoding_is_named(tmp_path):
-    # pitfall: labels: encodings
+    # pitfall: labels: encodings and byte order marks
     save_image(tmp_path / "a.jpg")
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
     (tmp_path / "classes.txt").write_bytes("Käfer".encode("latin-1"))
@@ -164,7 +164,7 @@ def counted(tmp_path, *files, source=UNKNOWN):
 
 
 def test_a_corner_at_0_decides_for_all_files(tmp_path):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     records = counted(tmp_path, [DOG], [("dog", 0, 5, 64, 48)])
     assert [r["first_pixel"] for r in records] == [0, 0]
     assert records[0]["first_pixel_from"] == "a corner at 0 in 1.xml"
@@ -186,7 +186,7 @@ def test_a_corner_at_0_decides_for_all_files(tmp_path):
     ],
 )
 def test_what_tools_leave_decides(tmp_path, source, first_pixel):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     (record,) = counted(tmp_path, [DOG], source=source)
     assert record["first_pixel"] == first_pixel
     assert record["objects"][0]["box"] == (11 - first_pixel, 6 - first_pixel, 40, 30)
@@ -212,7 +212,7 @@ def test_a_box_to_the_width_and_1_counts_from_1(tmp_path):
 
 
 def test_an_unknown_count_is_said_once(tmp_path):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     records = counted(tmp_path, [DOG], [DOG], [DOG])
     assert {(r["first_pixel"], r["first_pixel_from"]) for r in records} == {
         (1, "assumed")
@@ -226,7 +226,7 @@ def test_an_unknown_count_is_said_once(tmp_path):
 
 @pytest.mark.parametrize("first_pixel", [0, 1])
 def test_a_told_count_is_taken(tmp_path, first_pixel):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     counted(tmp_path, [DOG], source=VOC2007)
     (record,) = read_voc_labels(tmp_path, first_pixel=first_pixel)
     assert record["first_pixel_from"] == "told"
@@ -251,7 +251,7 @@ def voc_set(root, parts, source=UNKNOWN):
 
 
 def test_splits_of_a_data_set_count_alike(tmp_path):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     voc_set(tmp_path, {"train": {"a": [DOG]}, "test": {"b": [("dog", 0, 5, 9, 9)]}})
     boxes = [
         VOCDataset(tmp_path, part, ["dog"]).target(0)["boxes"].tolist()
@@ -264,7 +264,7 @@ def test_splits_of_a_data_set_count_alike(tmp_path):
 
 @pytest.mark.parametrize("first_pixel", [0, 1])
 def test_a_written_file_reads_back_bit_by_bit(tmp_path, first_pixel):
-    # pitfall: labels: write_voc_xml moved corners
+    # pitfall: labels: from which number VOC XML counts
     torch.manual_seed(0)
     boxes = torch.rand(200, 4) * 30 * torch.tensor([1e-3, 1.0, 1.0, 1.0])
     boxes[:, 2:] += boxes[:, :2] + 0.01
@@ -283,7 +283,7 @@ def test_a_written_file_reads_back_bit_by_bit(tmp_path, first_pixel):
 
 
 def test_labels_for_another_size_stop_the_dataset(tmp_path):
-    # pitfall: labels: VOCDataset ignored <size>
+    # pitfall: labels: size and rotation in VOCDataset
     root = voc_set(tmp_path, {"train": {"a": [DOG]}}, VOC2007)
     path = root / "Annotations" / "a.xml"
     path.write_text(voc([DOG], (600, 400)))
@@ -293,7 +293,7 @@ def test_labels_for_another_size_stop_the_dataset(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_dataset_turns_boxes_as_the_label_check_does(tmp_path, orientation):
-    # pitfall: labels: VOCDataset ignored rotation
+    # pitfall: labels: size and rotation in VOCDataset
     root = voc_set(tmp_path / "d", {"train": {"a": [DOG]}}, VOC2007)
     save_image(root / "JPEGImages" / "a.jpg", orientation=orientation)
     image, target = VOCDataset(root, "train")[0]
@@ -307,7 +307,7 @@ def test_the_dataset_turns_boxes_as_the_label_check_does(tmp_path, orientation):
 
 @pytest.mark.parametrize("corners", [(11, 6, 66, 30), (11, 6, 40, 50), (-1, 6, 40, 30)])
 def test_boxes_outside_stop_the_dataset(tmp_path, corners):
-    # pitfall: labels: boxes more than a pixel outside
+    # pitfall: labels: size and rotation in VOCDataset
     root = voc_set(tmp_path, {"train": {"a": [("dog", *corners)]}}, VOC2007)
     with pytest.raises(
         ValueError, match=r"a\.xml: object 0 \(dog\): box .* reaches out"
@@ -337,7 +337,7 @@ def write_json(path, images, marks, names=("dog", "cat")):
 
 @pytest.mark.parametrize("folder", ["images/train", "train2017", "train/images"])
 def test_the_split_in_the_name_of_the_file_decides(tmp_path, folder):
-    # pitfall: labels: COCO: two pictures of the same name in two folders
+    # pitfall: labels: names and ids in COCO
     for place in folder, folder.replace("train", "val"):
         save_image(tmp_path / place / "1.jpg")
     entry = [{"id": 1, "file_name": "1.jpg"}]
@@ -352,7 +352,7 @@ def test_the_split_in_the_name_of_the_file_decides(tmp_path, folder):
 
 
 def test_a_name_that_may_be_two_pictures_is_a_fault(tmp_path):
-    # pitfall: labels: COCO: two pictures of the same name in two folders
+    # pitfall: labels: names and ids in COCO
     for place in "a", "b":
         save_image(tmp_path / "images" / place / "1.jpg")
     path = tmp_path / "labels.json"
@@ -370,7 +370,7 @@ def test_a_name_that_may_be_two_pictures_is_a_fault(tmp_path):
 
 @pytest.mark.parametrize("what", ["image", "annotation", "category", "file"])
 def test_ids_that_occur_twice_are_a_fault(tmp_path, what):
-    # pitfall: labels: COCO: ids that occur twice
+    # pitfall: labels: names and ids in COCO
     for name in "ab":
         save_image(tmp_path / f"{name}.jpg")
     images = [{"id": i, "file_name": f"{name}.jpg"} for i, name in enumerate("ab")]
@@ -454,7 +454,7 @@ def test_nasty_coco_files_are_one_fault(tmp_path, change, words):
 
 
 def test_crowds_survive_the_round_trip(tmp_path):
-    # pitfall: labels: iscrowd was lost on writing
+    # pitfall: labels: crowds
     save_image(tmp_path / "in" / "a.jpg")
     marks = [mark(1, 1, iscrowd=1), mark(1, 2, bbox=[1, 1, 9, 9])]
     write_json(tmp_path / "in" / "a.json", [{"id": 1, "file_name": "a.jpg"}], marks)
@@ -475,7 +475,7 @@ def test_crowds_survive_the_round_trip(tmp_path):
 
 
 def test_a_results_file_loads_as_it_is(tmp_path, capsys):
-    # pitfall: labels: COCO answers cannot be loaded as results
+    # pitfall: labels: results file for pycocotools
     from pycocotools.coco import COCO
 
     none = {"boxes": [], "labels": [], "scores": []}
@@ -516,7 +516,7 @@ def yolo(root, image, label, text=ROW):
     ],
 )
 def test_a_yaml_file_names_the_classes(tmp_path, names, expected):
-    # pitfall: labels: data.yaml is not read
+    # pitfall: labels: data.yaml
     yolo(tmp_path, "images/a.jpg", "labels/a.txt")
     (tmp_path / "data.yaml").write_text(names)
     (record,) = read_labels(tmp_path)
@@ -526,7 +526,7 @@ def test_a_yaml_file_names_the_classes(tmp_path, names, expected):
 
 
 def test_a_number_without_a_name_names_the_line(tmp_path):
-    # pitfall: labels: a class number without a name
+    # pitfall: labels: data.yaml
     yolo(tmp_path, "a.jpg", "a.txt", "1 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5")
     (tmp_path / "data.yaml").write_text("names: {1: zebra, 2: apple}")
     (record,) = read_labels(tmp_path)
@@ -588,7 +588,7 @@ def layouts():
 
 @pytest.mark.parametrize("name", ["roboflow", "ultralytics", "lists", "darknet"])
 def test_known_layouts_of_yolo(tmp_path, name):
-    # pitfall: labels: known layouts refused
+    # pitfall: labels: known layouts
     pictures, labels, files = layouts()[name]
     for picture in pictures:
         save_image(tmp_path / picture)
@@ -616,7 +616,7 @@ def test_without_a_yaml_file_a_missing_text_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize("form", ["voc", "coco"])
 def test_roboflow_with_xml_or_json(tmp_path, form):
-    # pitfall: labels: known layouts refused
+    # pitfall: labels: known layouts
     for part in "train", "valid", "test":
         save_image(tmp_path / part / "a.jpg")
         if form == "voc":
@@ -631,7 +631,7 @@ def test_roboflow_with_xml_or_json(tmp_path, form):
 
 
 def test_cocos_own_layout_with_captions_beside(tmp_path):
-    # pitfall: labels: known layouts refused
+    # pitfall: labels: known layouts
     for part in "train", "val":
         save_image(tmp_path / f"{part}2017" / f"{part}.jpg")
         entry = [{"id": 1, "file_name": f"{part}.jpg"}]
@@ -668,7 +668,7 @@ def test_folders_with_a_files_ending_are_no_files(tmp_path):
 
 
 def test_equal_pictures_with_different_boxes_are_a_fault(tmp_path):
-    # pitfall: labels: the same picture twice with different boxes
+    # pitfall: labels: the same picture twice
     labelled(tmp_path / "a.jpg", DOG, seed=1)
     labelled(tmp_path / "b.jpg", ("dog", 1, 1, 30, 30), seed=1)
     pixels = np.array(Image.open(tmp_path / "a.jpg"))
@@ -686,7 +686,7 @@ def test_equal_pictures_with_different_boxes_are_a_fault(tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_equal_pictures_and_groups_stay_on_one_side(tmp_path, seed):
-    # pitfall: labels: the same picture on both sides of a split
+    # pitfall: labels: the same picture twice
     for i in range(12):  # 0 and 1, 2 and 3 ... are equal pictures
         labelled(tmp_path / "d" / f"{i:02}.jpg", DOG, seed=i // 2)
     records = read_labels(tmp_path / "d")
@@ -746,7 +746,7 @@ def test_the_course_keeps_all_of_its_own(tmp_path, first_pixel):
 
 
 def test_the_annotator_keeps_counting_flags_and_untouched_corners(tmp_path):
-    # pitfall: labels: from which number a VOC XML counts
+    # pitfall: labels: from which number VOC XML counts
     thing = ("cat", 0.5, 5.25, 40, 30)
     counted(tmp_path, [DOG, thing], [], source="<path>/home/me/a.jpg</path>" + UNKNOWN)
     path = tmp_path / "0.xml"

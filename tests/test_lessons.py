@@ -27,8 +27,8 @@ def run_nbval(path, results):
     """Run a notebook by nbval, once, up to its first fault; returns (passed, output).
 
     Passed needs every cell to end well (`nbval_guard`), and a fresh report, the work of
-    the last cell. A cell has half an hour: the slowest takes a minute on two cores, and
-    only a cell that hangs needs a limit, since a kernel that dies is noticed at once.
+    the last cell. A cell has half an hour, however busy the machine is: only one that
+    hangs needs a limit, since a kernel that dies is noticed at once.
     """
     start = time.time()
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
@@ -162,7 +162,7 @@ NESTED = "get_ipython().run_cell('%nomagic')"
     ],
 )
 def test_a_cell_in_the_middle_that_dies_is_named(tmp_path, source, words):
-    # pitfall: lessons: a cell in the middle that dies on a bad magic
+    # pitfall: notebooks: a cell in the middle that dies
     path = small_lesson(tmp_path / "x.ipynb", "1 + 1", source, REPORT)
     passed, output = run_nbval(path, tmp_path)
     assert not passed and (tmp_path / "x.json").exists() is False, "ends there"

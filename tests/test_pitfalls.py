@@ -10,10 +10,12 @@ Rows that the course meets in another way than by the usual cure:
   under way and after it sends only the newest value, so no drag steps queue up; and a
   move draws from kept numbers, no network runs. tests/bench.py measures the moves.
 - notebooks: slow cell and failures that go on. Some cells train for minutes, so each
-  may take five; each lesson is a pytest run of its own, so its failure stays its own.
+  may take thirty; each lesson is a pytest run of its own and ends at its first failure.
 - environment: float64 and other devices. Everything runs on the CPU, so there is no
   choice of a device that could fall back; float32 is tested.
 - boxes: equal scores and input order. For the same reason no two devices are compared.
+- environment: the lowest versions that the requirements allow are tried by
+  tests/lowest_versions.sh.
 """
 
 import json
@@ -97,15 +99,35 @@ data loading: workers and classes in a cell
 widgets: Lab and kernel in two environments
 widgets: plot vanishes and page jumps
 widgets: slow callback
+widgets: a handler that raises
 notebooks: object addresses and semicolons
 notebooks: random widget ids
 notebooks: slow cell and failures that go on
 notebooks: kernel name of the author
 notebooks: progress bars in outputs
+notebooks: a cell in the middle that dies
 environment: size of torch
 environment: missing libGL and OpenCV clash
 environment: versions without bounds
 environment: float64 and other devices
+environment: segmentation fault in training
+environment: threads beyond a container's quota
+environment: threads that spin
+environment: cache of compiled code
+environment: parallel code in several threads
+labels: words in a flag
+labels: encodings and byte order marks
+labels: from which number VOC XML counts
+labels: size and rotation in VOCDataset
+labels: names and ids in COCO
+labels: crowds
+labels: results file for pycocotools
+labels: data.yaml
+labels: known layouts
+labels: the same picture twice
+images: unusual pictures
+images: an error without the file's name
+transforms: forms of targets
 """.strip().splitlines()
 NOTEBOOKS = sorted(authoring.NOTEBOOKS.rglob("[0-9]*.ipynb"))
 SIZE = (48, 64)

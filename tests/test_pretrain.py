@@ -107,8 +107,9 @@ def test_views_train_a_detector_one_step():
 
 
 def test_no_network_trains_a_strided_1x1_convolution():
-    # pitfall: environment: on processors with AVX-512 and without AMX, the gradient of
-    # such a layer, with few channels, took the whole process down (torch 2.14.1)
+    # pitfall: environment: segmentation fault in training
+    # On processors with AVX-512 and without AMX the gradient of such a layer, with few
+    # channels, takes the whole process down (torch 2.14.1).
     thin = SmallResNet((8, 8, 8))
     networks = [thin, SingleShot(thin, 3), new_faster_rcnn(thin, 3), imagenet_trunk()]
     networks += [

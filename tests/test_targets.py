@@ -82,7 +82,7 @@ def extent(mask):
 @each_transform
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_pixels_boxes_proposals_and_masks_move_together(move, as_bytes):
-    # pitfall: transforms: proposals left where they were
+    # pitfall: transforms: forms of targets
     torch.manual_seed(0)
     seen = 0
     for _ in range(20):
@@ -142,7 +142,7 @@ def forms():
 
 @each_transform
 def test_every_usual_form_of_target(move):
-    # pitfall: transforms: one form of target is assumed
+    # pitfall: transforms: forms of targets
     for name, target in forms():
         torch.manual_seed(3)
         image = scene()[0]
@@ -161,7 +161,7 @@ def test_every_usual_form_of_target(move):
 @each_transform
 @pytest.mark.parametrize("shape", [(0,), (0, 4)])
 def test_a_target_without_objects(move, shape):
-    # pitfall: transforms: empty targets
+    # pitfall: transforms: forms of targets
     torch.manual_seed(0)
     empty = {"boxes": torch.zeros(shape), "labels": torch.zeros(0, dtype=torch.int64)}
     more = {"masks": torch.zeros(0), "area": torch.zeros(0), "iscrowd": torch.zeros(0)}
@@ -175,7 +175,7 @@ def test_a_target_without_objects(move, shape):
 
 
 def test_objects_that_leave_take_their_rows_and_nothing_else():
-    # pitfall: transforms: one form of target is assumed
+    # pitfall: transforms: forms of targets
     image, target = scene()
     target["boxes"] = torch.tensor([[30.0, 20, 50, 40], [0, 0, 10, 10]])
     target |= {"area": torch.tensor([400.0, 60]), "names": ["near", "far"]}
@@ -232,7 +232,7 @@ BAD = {
 @each_transform
 @pytest.mark.parametrize("words", BAD)
 def test_a_target_that_cannot_be_moved_names_image_key_and_mend(move, words):
-    # pitfall: transforms: one form of target is assumed
+    # pitfall: transforms: forms of targets
     from torchvision.tv_tensors import BoundingBoxes
 
     image, target = scene(**BAD[words])
@@ -244,7 +244,7 @@ def test_a_target_that_cannot_be_moved_names_image_key_and_mend(move, words):
 
 
 def test_targets_without_boxes_are_named_where_boxes_are_needed():
-    # pitfall: transforms: one form of target is assumed
+    # pitfall: transforms: forms of targets
     image, target = scene()
     del target["boxes"]
     for name in ("crop", "random_change", "random_view"):
@@ -265,7 +265,7 @@ def test_targets_without_boxes_are_named_where_boxes_are_needed():
 
 
 def test_difficult_is_filled_in_and_crowds_count_as_such():
-    # pitfall: transforms: missing difficult
+    # pitfall: transforms: forms of targets
     bare = {"boxes": BOXES, "labels": torch.tensor([1, 2])}
     crowd = bare | {"iscrowd": torch.tensor([0, 1], dtype=torch.uint8)}
     both = crowd | {"difficult": torch.tensor([True, False])}
@@ -283,7 +283,7 @@ def test_difficult_is_filled_in_and_crowds_count_as_such():
 
 
 def test_data_sets_in_memory_take_any_target_and_change_none():
-    # pitfall: transforms: one form of target is assumed
+    # pitfall: transforms: forms of targets
     image, target = scene()
     before = copy.deepcopy(target)
     items = Few(((image * 255).byte(), target))
@@ -320,7 +320,7 @@ class Stored(Few):
 
 
 def test_scenes_photographs_and_views_move_proposals_too(tmp_path):
-    # pitfall: transforms: proposals left where they were
+    # pitfall: transforms: forms of targets
     image, target = scene()
     given = target.pop("proposals")
     before = copy.deepcopy(target)

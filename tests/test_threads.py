@@ -10,8 +10,6 @@ import pytest
 
 from course_utils import authoring, threads
 
-# pitfall: environment: as many threads as the host has cores, in a container with one
-
 
 def control_groups(tmp_path, lines, files):
     """A fake /proc/self/cgroup and /sys/fs/cgroup; returns both paths."""
@@ -53,6 +51,7 @@ V1 = "cpu.cfs_quota_us", "cpu.cfs_period_us"
     ],
 )
 def test_quota_is_read_from_control_groups(tmp_path, lines, files, quota):
+    # pitfall: environment: threads beyond a container's quota
     assert threads.cpu_quota(*control_groups(tmp_path, lines, files)) == quota
 
 
@@ -101,8 +100,16 @@ def test_what_the_user_set_stays():
 
 
 def test_idle_threads_do_not_spin():
-    # pitfall: environment: idle threads take the processor from other lessons
+    # pitfall: environment: threads that spin
     assert threads_of("import course_utils")[3] == threads.SPINS
+
+
+@several
+def test_compiled_parallel_code_leaves_the_threads_of_torch():
+    code = "import torch\nfrom course_utils.roi import roi_pool\n"
+    code += "torch.set_num_threads(1)\n"
+    code += "roi_pool(torch.rand(1, 1, 8, 8), [torch.tensor([[0.0, 0, 4, 4]])], 2)"
+    assert threads_of(code)[0] == "1"
 
 
 def test_check_environment_tells_the_threads(monkeypatch):

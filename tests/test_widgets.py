@@ -330,7 +330,7 @@ def fragile():
 
 
 def test_a_failed_move_shows_the_error_and_marks_the_old_picture():
-    # pitfall: widgets: a handler that raises leaves the old picture
+    # pitfall: widgets: a handler that raises
     explorer = Explorer(fragile(), n=slider("n", 0, 5, 1))
     first, box = explorer.png, explorer.box.children
     explorer.controls["n"].set_state({"value": 3})  # as the page does: nothing raises
