@@ -207,3 +207,42 @@ def test_first_slider_moves_the_picture(page, lab, lesson):
         if folder := os.environ.get("COURSE_SCREENSHOTS"):
             page.screenshot(path=f"{folder}/{lesson}_{explorer}_{number}.png")
     assert trouble.all_inner_texts() == []
+
+FAILS_AT_THREE = """from course_utils.widgets import Explorer, empty_figure, slider
+
+def draw(step):
+    if step == 3:
+        raise ValueError("no picture for 3")
+    figure, (ax,) = empty_figure(400, 200)
+    ax.bar(range(step + 1), 1)
+    return figure
+
+Explorer(draw, step=slider("step", 0, 5, 2))"""
+
+
+def test_an_error_shows_and_marks_the_old_picture(page, lab):
+    # pitfall: widgets: a handler that raises
+    home, address = lab
+    cell = {"cell_type": "code", "source": FAILS_AT_THREE, "metadata": {}, "id": "a"}
+    cell |= {"outputs": [], "execution_count": None}
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
+    path = home / "notebooks" / "fails.ipynb"
+    path.write_text(json.dumps(notebook | {"cells": [cell]}))
+    run_all_cells(page, address, path.name)
+    picture, error = page.locator("img.widget-image"), page.locator(".explorer-error")
+    picture.wait_for(timeout=120_000)
+    handle = page.locator(".noUi-handle")
+    opacity = "img => getComputedStyle(img).opacity"
+    for moved, shown, dimmed in (False, 0, "1"), (True, 1, "0.35"), (True, 0, "1"):
+        if moved:
+            handle.press("ArrowRight")
+        page.wait_for_function(
+            "n => document.querySelectorAll('.explorer-error').length === n", arg=shown
+        )
+        assert picture.evaluate(opacity) == dimmed
+        if shown:
+            assert "ValueError: no picture for 3" in error.inner_text()
+            assert "old picture: step = 2" in error.inner_text()
+        if folder := os.environ.get("COURSE_SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/fails_{shown}.png")
