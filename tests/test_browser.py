@@ -208,6 +208,7 @@ def test_first_slider_moves_the_picture(page, lab, lesson):
             page.screenshot(path=f"{folder}/{lesson}_{explorer}_{number}.png")
     assert trouble.all_inner_texts() == []
 
+
 FAILS_AT_THREE = """from course_utils.widgets import Explorer, empty_figure, slider
 
 def draw(step):
