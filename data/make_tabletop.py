@@ -33,6 +33,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
+    if min(args.start, args.seed, args.count or 0, args.jobs - 1) < 0:
+        parser.error("--start, --seed and --count are at least 0, --jobs at least 1")
     load_mitsuba()
     write_text(args.out / "classes.txt", "".join(f"{name}\n" for name in CLASSES))
     how = {"seed": args.seed, "overwrite": args.overwrite}

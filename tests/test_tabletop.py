@@ -62,12 +62,25 @@ def test_images_have_one_size_and_little_weight(root):
     assert len(list((root / "JPEGImages").iterdir())) == sum(SPLITS.values())
 
 
+def make_tabletop(*options):
+    """Run the generator's command with these options."""
+    command = [sys.executable, REPOSITORY / "data" / "make_tabletop.py", *options]
+    return subprocess.run([str(word) for word in command], stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("option, value", [("--start", -1), ("--jobs", 0)])
+def test_generator_refuses_numbers_that_are_too_small(tmp_path, option, value):
+    run = make_tabletop("--out", tmp_path, option, value)
+    assert run.returncode == 2 and b"error: --start" in run.stderr
+    assert not list(tmp_path.iterdir()), "nothing was written"
+
+
 @pytest.mark.parametrize("split, index", [("test", 3), ("single_train", 11)])
 def test_generator_makes_a_committed_scene_again(root, tmp_path, split, index):
     pytest.importorskip("mitsuba", reason="pip install mitsuba to render scenes again")
-    command = [sys.executable, REPOSITORY / "data" / "make_tabletop.py"]
-    which = ["--split", split, "--start", str(index), "--count", "1"]
-    subprocess.run([*command, *which, "--out", tmp_path, "--jobs", "1"], check=True)
+    which = ("--split", split, "--start", index, "--count", 1, "--jobs", 1)
+    run = make_tabletop("--out", tmp_path, *which)
+    assert run.returncode == 0, run.stderr.decode()
     name = f"{split}_{index:04d}"
     assert (tmp_path / "ImageSets" / "Main" / f"{split}.txt").read_text() == f"{name}\n"
     for file in ("classes.txt", f"Annotations/{name}.xml"):
