@@ -11,7 +11,7 @@ def choose(rng, options):
     return list(options)[rng.choice(len(options), p=shares)]
 
 
-def made_gloss(rng):
+def object_gloss(rng):
     """Gloss of a made thing, see `mesh.Part`."""
     return choose(rng, {"plastic": 0.45, "satin": 0.3, "matte": 0.25})
 
@@ -26,7 +26,7 @@ def draw_rgb(rng, *hsv):
     return rgb(*[rng.uniform(*x) if isinstance(x, tuple) else x for x in hsv])
 
 
-def made_color(rng):
+def object_color(rng):
     """A colour of a made object: vivid, pastel, pale or dark, of any hue.
 
     Red, yellow and green come a little more often than other hues, so that the colours
@@ -61,7 +61,7 @@ def wood_color(rng):
     return draw_rgb(rng, (0.055, 0.105), (0.25, 0.65), (0.3, 0.85))
 
 
-def contrast_color(rng, other, draw=made_color):
+def contrast_color(rng, other, draw=object_color):
     """A colour from `draw` that differs clearly from `other`."""
     for _ in range(20):
         color = draw(rng)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .draws import choose, made_color, wood_color
+from .draws import choose, object_color, wood_color
 from .textures import coords, mix, step
 
 KINDS = {"window": 0.36, "sun": 0.2, "lamp": 0.14, "overcast": 0.12, "two": 0.18}
@@ -48,8 +48,8 @@ def room_light(light):
     u, v = coords(shape)
     elevation = np.pi * (0.5 - v)
     height, tint = np.sin(elevation), np.array(light["tint"])
-    wall = made_color(rng) * 0.2 + 0.55
-    floor = made_color(rng) * 0.12 + wood_color(rng) * 0.4
+    wall = object_color(rng) * 0.2 + 0.55
+    floor = object_color(rng) * 0.12 + wood_color(rng) * 0.4
     image = mix(wall * 0.8, np.ones(3), step(height - 0.45, 0.5))
     image = mix(image, floor * 0.6, step(-0.12 - height, 0.1))
     for _ in range(40):  # furniture, doors, rugs
@@ -57,7 +57,7 @@ def room_light(light):
         low, high = sorted(rng.uniform(-0.8, 0.55, 2))
         inside = step(w - np.abs((u - c + 0.5) % 1 - 0.5), 0.01)
         inside = inside * step(height - low, 0.03) * step(high - height, 0.03)
-        image = mix(image, made_color(rng) * rng.uniform(0.2, 1.1), 0.85 * inside)
+        image = mix(image, object_color(rng) * rng.uniform(0.2, 1.1), 0.85 * inside)
     image = cv2.GaussianBlur(image, (0, 0), 0.9, borderType=cv2.BORDER_REPLICATE)
     image = image * (0.7 + 0.3 * np.clip(height[..., None] + 0.3, 0, 1)) * light["fill"]
     image = image * (0.5 + 0.5 * tint)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .draws import contrast_color, draw_rgb, made_color, rgb, surface_color
+from .draws import contrast_color, draw_rgb, object_color, rgb, surface_color
 from .textures import mix, noise, plain, step, wood
 
 SIZE = 768  # texels of a side
@@ -41,7 +41,7 @@ def one_board(rng, cm):
 def cloth(rng, cm):
     rows, cols = texels()
     a = surface_color(rng) if rng.random() < 0.5 else rgb(0.1, 0.08, 0.9)
-    b = contrast_color(rng, a, made_color if rng.random() < 0.25 else surface_color)
+    b = contrast_color(rng, a, object_color if rng.random() < 0.25 else surface_color)
     pitch = rng.uniform(1.5, 6) * cm
     style = rng.integers(5)
     image = np.broadcast_to(a, (*SHAPE, 3))

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from ..draws import choose, contrast_color, draw_rgb, made_color, made_gloss, rgb
+from ..draws import choose, contrast_color, draw_rgb, object_color, object_gloss, rgb
 from ..mesh import grid_part, revolve, unit
 from ..textures import coords, mix, noise, plain, step
 
@@ -27,10 +27,10 @@ def make_ball(rng):
     r = rng.uniform(0.026, 0.055) if rng.random() < 0.75 else rng.uniform(0.06, 0.105)
     t = np.linspace(0, np.pi, 33)
     grid = revolve(np.stack([r * np.sin(t), -r * np.cos(t)], 1))
-    a = made_color(rng)
+    a = object_color(rng)
     b = contrast_color(rng, a)
     dark = draw_rgb(rng, (0, 1), 0.3, 0.12)
-    gloss = made_gloss(rng)
+    gloss = object_gloss(rng)
     kind = choose(rng, KINDS)
     texture = ball_texture(rng, kind, a, b, dark)
     if kind == "basket":
@@ -56,9 +56,9 @@ def ball_texture(rng, kind, a, b, dark):
     if kind == "halves":
         return mix(a, b, step(z, 0.03))
     if kind == "beach":
-        colors = [a, white, b, white, made_color(rng), white]
+        colors = [a, white, b, white, object_color(rng), white]
         if rng.random() < 0.4:
-            colors = [a, b, made_color(rng)] * 2
+            colors = [a, b, object_color(rng)] * 2
         texture = np.array(colors, np.float32)[np.floor(u * 6).astype(int) % 6]
         return mix(texture, white, step(np.abs(z) - 0.95, 0.02))
     if kind == "basket":

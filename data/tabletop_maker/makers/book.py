@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..draws import contrast_color, draw_rgb, made_color, made_gloss
+from ..draws import contrast_color, draw_rgb, object_color, object_gloss
 from ..mesh import atlas, rounded_box
 from ..textures import label, mix, noise
 
@@ -17,7 +17,7 @@ def make_book(rng):
     board, lip = (0.0026, 0.0035) if hard else (0.0009, 0.0002)
     edge = 0.001 if hard else 0.0004
     front, back, flat, spine = cover(rng)
-    gloss = made_gloss(rng)
+    gloss = object_gloss(rng)
     level = (thick - board) / 2
     top, bottom = atlas([flat] * 4 + [front, flat]), atlas([flat] * 5 + [back])
     side = atlas([flat, spine] + [flat] * 4)
@@ -36,7 +36,7 @@ def make_book(rng):
 
 def cover(rng):
     """Textures of front, back, their rims and the spine, each of CELL texels."""
-    a = made_color(rng)
+    a = object_color(rng)
     b = contrast_color(rng, a)
     spine_color = a if rng.random() < 0.7 else b
     front = label(rng, CELL, a, b)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ..draws import choose, contrast_color, draw_rgb, made_color, made_gloss
+from ..draws import choose, contrast_color, draw_rgb, object_color, object_gloss
 from ..mesh import grid_part, revolve, row_coordinate, smooth_profile
 from ..textures import coords, label, mix, step
 
@@ -36,7 +36,7 @@ def make_bottle(rng):
     if rng.random() < 0.12:
         gloss = "metal"
     else:
-        gloss = made_gloss(rng) if rng.random() < 0.4 else "plastic"
+        gloss = object_gloss(rng) if rng.random() < 0.4 else "plastic"
     return [grid_part(grid, texture, gloss)], profile
 
 
@@ -77,10 +77,10 @@ def body_texture(rng, kind, level):
     level (rows, 1): height of each row of the texture / that of the bottle.
     """
     shape = (len(level), 256)
-    a = made_color(rng)
+    a = object_color(rng)
     if kind in ("wine", "beer") and rng.random() < 0.5:
         a = draw_rgb(rng, (0.06, 0.35), (0.5, 0.9), (0.1, 0.35))
-    b, lid_color = contrast_color(rng, a), made_color(rng)
+    b, lid_color = contrast_color(rng, a), object_color(rng)
     texture = np.broadcast_to(a, (*shape, 3))
     if rng.random() < 0.12:  # contents show up to a level
         pale = np.minimum(a * 0.5 + 0.45, 1)

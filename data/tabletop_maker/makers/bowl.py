@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..draws import choose, made_gloss
+from ..draws import choose, object_gloss
 from ..mesh import grid_part, smooth_profile
 from ..textures import wood
 from .vessels import liquid, turned_wall
@@ -33,7 +33,7 @@ def make_bowl(rng):
         [r - wall, *x[::-1] - wall, foot * 0.8, 0], [h, *z[::-1], bottom, bottom]
     )
     grid, texture, _, _ = turned_wall(rng, outer, inner, wall, 56, 3.0)
-    gloss = made_gloss(rng)
+    gloss = object_gloss(rng)
     if rng.random() < 0.15:
         texture, gloss = wood(rng, (128, 256), 40), "satin"
     parts = [grid_part(grid, texture, gloss)]

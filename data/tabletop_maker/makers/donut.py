@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..draws import choose, contrast_color, draw_rgb, made_color, rgb
+from ..draws import choose, contrast_color, draw_rgb, object_color, rgb
 from ..mesh import Part, grid_part, revolve, unit
 from ..textures import coords, mix, noise, plain, step
 
@@ -59,7 +59,7 @@ def dough_texture(rng):
 
 def icing_color(rng):
     """Chocolate, strawberry, sugar or any other colour."""
-    color = made_color(rng)
+    color = object_color(rng)
     taste = rng.random()
     if taste < 0.3:
         return draw_rgb(rng, 0.05, (0.5, 0.7), (0.2, 0.35))
@@ -106,7 +106,7 @@ def sprinkles(rng, ring, r, flat, ice):
     vertices = (at[:, None] + corners @ frame).reshape(-1, 3)
     faces = (faces + 6 * np.arange(n)[:, None, None]).reshape(-1, 3)
     u = np.repeat((rng.integers(0, 6, n) + 0.5) / 6, 6)
-    palette = np.array([[made_color(rng) for _ in range(6)]])
+    palette = np.array([[object_color(rng) for _ in range(6)]])
     if rng.random() < 0.3:
         palette[:] = contrast_color(rng, ice)
     uv = np.stack([u, u * 0 + 0.5], 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..draws import choose, made_gloss
+from ..draws import choose, object_gloss
 from ..mesh import grid_part, smooth_profile, sweep
 from ..textures import plain
 from .vessels import liquid, turned_wall
@@ -24,7 +24,7 @@ def make_mug(rng):
         [h, 0.85 * h, 0.4 * h, 0.01, 0.007, 0.007],
     )
     grid, texture, a, b = turned_wall(rng, outer, inner, wall, 48, 2.5)
-    gloss = made_gloss(rng)
+    gloss = object_gloss(rng)
     handle = handle_grid(rng, outer, h)
     color = b if rng.random() < 0.15 else a
     parts = [grid_part(grid, texture, gloss), grid_part(handle, plain(color), gloss)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..draws import choose, contrast_color, draw_rgb, made_color, rgb
+from ..draws import choose, contrast_color, draw_rgb, object_color, rgb
 from ..mesh import grid_part, revolve, row_coordinate
 from ..textures import mix, noise, pattern, plain, step
 
@@ -28,7 +28,7 @@ def turned_wall(rng, outer, inner, thick, sides, aspect):
     grid = revolve(np.concatenate([outer, [rim], inner]), sides)
     rim = row_coordinate(grid)[len(outer)]
     rows_n, cols_n = shape = (128, 256)
-    a = made_color(rng)
+    a = object_color(rng)
     b = contrast_color(rng, a)
     if rng.random() < 0.4:
         inside = a
