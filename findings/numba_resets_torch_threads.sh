@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # numba undoes torch.set_num_threads(1), and OMP_NUM_THREADS=1, in the same process.
 #
-# Guess: each library keeps its own number of threads; both wheels bring their own OpenMP.
-# Seen: the first call of any numba function with parallel=True (OpenMP layer, Linux wheels)
+# Guess: each library keeps its own number of threads; each loads a libgomp file of its own.
+# Seen: once torch has computed or was asked for its number, the first call of any numba
+#   function with parallel=True (OpenMP layer, so the system needs libgomp; Linux wheels)
 #   sets torch back to all cores. Setting it again after that call holds.
 # Matters: box code in numba beside a torch detector is common. Workers of a data loader,
 #   jobs under a CPU quota and timings "on one core" run on all of them again and slow
