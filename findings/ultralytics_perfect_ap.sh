@@ -17,7 +17,8 @@ export YOLO_CONFIG_DIR=$work
 python3 -m venv env
 env/bin/pip install -qq torch==2.13.0 pycocotools==2.0.11 numpy==2.4.6 matplotlib pillow \
     psutil pyyaml requests opencv-python-headless==5.0.0.93
-env/bin/pip install -qq --no-deps ultralytics==8.4.190
+# it asks for the version of torchvision, and needs no more of it here
+env/bin/pip install -qq --no-deps ultralytics==8.4.190 torchvision==0.28.0
 env/bin/python -W ignore - <<'PY'
 import contextlib
 import importlib.metadata as meta
