@@ -145,19 +145,22 @@ def look_at(path, decode=False):
     FileNotFoundError, and ValueError for a file that is no image. Lesson 13.
     """
     with open_image(path) as file:
-        unknown = file.format not in TRUE_HEADERS or file.mode not in EIGHT_BITS
-        pixels = eight_bits(file) if decode or unknown else None
+        image = file
+        if file.mode not in EIGHT_BITS:
+            image = Image.fromarray(eight_bits(file))
+        elif decode or file.format not in TRUE_HEADERS:
+            file.load()
         tag, (width, height) = orientation_of(file), file.size
         upright = (height, width) if tag > 4 else (width, height)
-        sample = sample_of(pixels, tag) if decode else b""
+        sample = sample_of(image, tag) if decode else b""
         return Picture((width, height), upright, tag, file.format, sample)
 
 
-def sample_of(pixels, tag):
+def sample_of(image, tag):
     """16 x 16 pixels of a picture as bytes: equal pictures have equal ones.
 
-    pixels: uint8 (H, W, 3), not yet turned as the EXIF `tag` says.
+    image: of at most 8 bits, not yet turned as the EXIF `tag` says.
     """
-    image = Image.fromarray(pixels)
     upright = image if tag == 1 else image.transpose(TURNS[tag])
-    return upright.resize((16, 16), Image.Resampling.NEAREST).tobytes()
+    small = upright.resize((16, 16), Image.Resampling.NEAREST)
+    return small.convert("RGB").tobytes()
