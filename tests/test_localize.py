@@ -316,3 +316,10 @@ def test_strong_changes_keep_size_and_range():
             assert image.min() >= -1e-3 and image.max() <= 1 + 1e-3
     erased = [not torch.equal(random_erase(image), image) for _ in range(40)]
     assert 8 < sum(erased) < 32, "half of the time"
+
+
+def test_answers_without_area_are_scored():
+    boxes = torch.tensor([[0.5, 0.1, 0.4, -0.5]])
+    answer = {"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.ones(1)}
+    target = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "labels": torch.tensor([1])}
+    assert localize_scores([answer], [(None, target)]) == (1, 0)
