@@ -145,16 +145,15 @@ def test_every_file_of_a_tool_is_read_here():
     assert folders == set(CASES) | FAULTY
 
 
-# pitfall: labels: a VOC XML counts from 0 or from 1, and nothing in it says so
 @pytest.mark.parametrize("name", VOC)
 def test_voc_of_every_tool_with_the_rule_told(name, tmp_path):
+    # pitfall: labels: from which number VOC XML counts
     folder, rule = lay_out(name, tmp_path), CASES[name].first_pixel
     records = read_voc_labels(folder, first_pixel=rule)
     check(records, name)
     assert {r["first_pixel"] for r in records if r["objects"]} == {rule}
 
 
-# pitfall: labels: the rule found out from the files of a folder
 @pytest.mark.parametrize("name", VOC)
 def test_voc_of_every_tool_with_the_rule_found(name, tmp_path):
     records = read_labels(lay_out(name, tmp_path))
