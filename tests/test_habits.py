@@ -3,8 +3,10 @@
 import ast
 import re
 
+import nbformat
 import pytest
 
+from course_utils import authoring
 from course_utils.env import REPOSITORY
 
 
@@ -41,9 +43,16 @@ def test_no_test_imports_another_and_no_bench_a_test():
         (r"hashlib\.", {"files.py", "compiled.py", "download.py"}),
         (r"float\(\) / 255", {"targets.py"}),
         (r"ImageDraw\.Draw\(", {"plot.py"}),
+        (r"numba import .*njit|numba\.(?:n?jit|vectorize)\(", {"compiled.py"}),
     ],
 )
 def test_one_place_for_each_job(pattern, owners):
     modules = sources("course_utils")
     found = {p.split("/")[-1] for p, text in modules if re.search(pattern, text)}
     assert found == owners
+
+
+def test_lessons_compile_by_our_njit_only():
+    for path in authoring.NOTEBOOKS.rglob("*.ipynb"):
+        code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+        assert not re.search(r"numba import .*jit|numba\.n?jit", "\n".join(code)), path

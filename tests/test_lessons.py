@@ -33,6 +33,7 @@ def test_lesson_is_clean(path):
 
 @all_lessons
 def test_lesson_has_figures_of_its_run(path):
+    # pitfall: environment: size of torch
     report = json.loads(authoring.result_file(path).read_text())
     assert report["peak_mb"] < most_memory(path)
 

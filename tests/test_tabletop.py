@@ -12,6 +12,8 @@ from course_utils.authoring import REPOSITORY
 from course_utils.data import VOCDataset, find_data
 from course_utils.voc import read_voc_xml
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {
     "train": 1000,
     "val": 200,
