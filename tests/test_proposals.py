@@ -280,6 +280,7 @@ def test_proposal_recall_by_hand():
         proposal_recall([boxes], [nothing], 5)
 
 
+@pytest.mark.slow
 def test_recall_is_not_below_opencv_quality():
     dataset = VOCDataset(find_data("tabletop"), "test", first=30)
     images = [dataset[i][0] for i in range(30)]

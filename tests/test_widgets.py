@@ -296,8 +296,9 @@ def test_pixels_of_a_target_show_its_boxes():
     pixels = plot.target_pixels(image, target, ("mug",), 120)
     assert pixels.shape == (80, 120, 3)
     orange = [230, 159, 0]
-    for x, y in (20, 40), (60, 72), (40, 41):  # corners and an edge, twice as far
+    for x, y in (20, 40), (59, 71), (40, 41):  # corners and an edge, twice as far
         assert pixels[y, x].tolist() == orange
+    assert not pixels[72:].any() and not pixels[40:, 60:].any(), "half-open"
     assert pixels[56, 40].tolist() == [0, 0, 0], "the inside stays"
     assert (pixels[27:39, 20:40] == orange).all(2).mean() > 0.5, "the name's ground"
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
