@@ -583,14 +583,6 @@ def test_only_chosen_cells_are_compared_and_slow_ones_may_run(tmp_path):
     assert passed, output
 
 
-@pytest.mark.slow
-def test_a_first_cell_that_fails_fails_the_lesson(tmp_path):
-    # pitfall: notebooks: slow cell and failures that go on
-    path = small_lesson(tmp_path / "x.ipynb", "1 / 0", "missing", REPORT)
-    passed, output = run_nbval(path, tmp_path)
-    assert not passed and "ZeroDivisionError" in output
-
-
 def test_kernels_are_called_python3():
     # pitfall: notebooks: kernel name of the author
     assert len(NOTEBOOKS) >= 20
