@@ -12,7 +12,7 @@ PROBE = timeout 8 $(PYTHON) -c \
 INDEX = $$($(PROBE) >/dev/null 2>&1 && echo --extra-index-url $(TORCH_CPU))
 endif
 
-.PHONY: help lab test lessons bench data clean
+.PHONY: help lab test quick lessons bench data clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,11 +37,16 @@ test: .venv/test-ready  ## set up and run all tests, every lesson included
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest
 
+quick: .venv/test-ready  ## the tests that matter while working, in three minutes
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest -m "not slow and not lesson and not browser"
+
 lessons: .venv/ready  ## run every lesson, save its outputs, print time and memory
 	$(BIN)/python -m course_utils.authoring run
 
 bench: .venv/ready  ## our functions against the libraries', as ratios of time
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m bench
 
 data: .venv/ready  ## make the embedded data set again, over data/tabletop
 	$(BIN)/python -m pip install --quiet -e ".[data]"

@@ -24,6 +24,7 @@ import nbformat
 from PIL import Image
 
 from course_utils.env import REPOSITORY
+from course_utils.files import write_text, write_whole
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 RESULTS = REPOSITORY / "data" / "results"
@@ -175,7 +176,7 @@ def sync(path):
             cell.source = navigation(path)
     changed = before != [cell.source for cell in notebook.cells]
     if changed:
-        nbformat.write(notebook, path)
+        write_notebook(notebook, path)
     return changed
 
 
@@ -197,8 +198,13 @@ def run(path, save=True):
     seconds = time.perf_counter() - start
     clean(notebook)
     if save:
-        nbformat.write(notebook, path)
+        write_notebook(notebook, path)
     return notebook, seconds
+
+
+def write_notebook(notebook, path):
+    with write_whole(path) as place:
+        nbformat.write(notebook, place)
 
 
 def clean(notebook):
@@ -323,8 +329,9 @@ def write_readme():
         start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         before, rest = text.split(start)
         text = before + start + table + end + rest.split(end)[1]
-    readme.write_text(text)
-    (RESULTS / "detectors.png").write_bytes(results_picture())
+    write_text(readme, text)
+    with write_whole(RESULTS / "detectors.png") as place:
+        place.write_bytes(results_picture())
 
 
 def main(arguments):

@@ -16,6 +16,7 @@ from course_utils.files import read_list
 from course_utils.frame import frame_of, reaches_out, turn_box, wrong_size
 from course_utils.images import TURNS, eight_bits, look_at, open_image, orientation_of
 from course_utils.targets import (
+    as_float,
     check_labels,
     clip_target,
     difficult_objects,
@@ -91,7 +92,7 @@ def read_pixels(path):
 
 def read_image(path):
     """The same as float32 in 0..1, as all networks of the course take it. Lesson 00."""
-    return read_pixels(path).float() / 255
+    return as_float(read_pixels(path))
 
 
 class VOCDataset(torch.utils.data.Dataset):

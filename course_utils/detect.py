@@ -9,23 +9,22 @@ boxes drawn, and the boxes as detections.json or as VOC XML files.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 import torch
-from matplotlib import font_manager
-from matplotlib.colors import to_rgb
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from safetensors import SafetensorError
 from tqdm import tqdm
 
 from course_utils.boxes import clip_boxes
 from course_utils.data import read_pixels
 from course_utils.env import in_ci
-from course_utils.export import unique_names, write_text, write_voc_xml
+from course_utils.export import unique_names, write_voc_xml
+from course_utils.files import write_text, write_whole
 from course_utils.label_files import SUFFIXES, find_files
-from course_utils.plot import color_of
+from course_utils.plot import draw_on
+from course_utils.targets import as_float
 
 
 def list_images(names):
@@ -49,7 +48,7 @@ def detect_objects(model, pixels, min_score=0.5):
     pixels: uint8 (3, H, W). Returns boxes (N, 4), labels (N,), scores (N,). Lesson 13.
     """
     with torch.no_grad():
-        answer = model([pixels.float() / 255])[0]
+        answer = model([as_float(pixels)])[0]
     boxes = clip_boxes(answer["boxes"], pixels.shape[1:])
     keep = (answer["scores"] >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return {
@@ -62,21 +61,8 @@ def detect_objects(model, pixels, min_score=0.5):
 def draw_answer(pixels, answer, classes):
     """A picture with boxes, names and scores drawn: uint8 (3, H, W) -> PIL image."""
     image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-    pen, line = ImageDraw.Draw(image), max(2, max(image.size) // 300)
-    size = max(10, max(image.size) // 50)
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
-    order = answer["scores"].argsort()  # the best on top
-    for i in order.tolist():
-        x1, y1, x2, y2 = answer["boxes"][i].tolist()
-        label, color = int(answer["labels"][i]), color_of(int(answer["labels"][i]))
-        pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), None, color, line)
-        text = f" {classes[label - 1]} {float(answer['scores'][i]):.2f} "
-        room = image.width - pen.textlength(text, font=font)
-        at = (max(0, min(x1, room)), max(0, y1 - 1.2 * size))
-        pen.rectangle(pen.textbbox(at, text, font=font), color)
-        red, green, blue = to_rgb(color)
-        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
-        pen.text(at, text, "white" if dark else "black", font)
+    longest = max(image.size)
+    draw_on(image, answer, classes, max(10, longest // 50), max(2, longest // 300))
     return image
 
 
@@ -171,13 +157,8 @@ def main(arguments=None):
 
 def save_picture(image, path):
     """Save as PNG or JPEG under a temporary name, renamed when whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        kind = "PNG" if path.suffix == ".png" else "JPEG"
-        image.save(temporary, kind, quality=95)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(path) as place:
+        image.save(place, "PNG" if path.suffix == ".png" else "JPEG", quality=95)
 
 
 def list_objects(answer, classes):

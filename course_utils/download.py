@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 from course_utils.env import in_ci
-from course_utils.files import cannot_write, unfinished
+from course_utils.files import cannot_write, unfinished, write_whole
 
 
 class Source(NamedTuple):
@@ -192,28 +192,23 @@ def fetch_data(name, room):
     if target.exists() and not is_data_set(target):
         raise DownloadError(f"{target} is in the way, without ImageSets/Main; move it")
     try:
-        work = unfinished(target)
-        whole, archive = work / source.folder, work / "archive"
-        try:
-            whole.mkdir(parents=True)
+        unfinished(target)  # makes the folder, removes what a killed kernel left
+        with write_whole(target) as work:
+            work.mkdir()
             if shutil.disk_usage(work).free < most:
                 raise OSError(f"{most:,} bytes are needed")
+            archive = work / "archive"
             for number, (address, md5) in enumerate(source.archives.items(), 1):
                 title = f"{name}, {number} of {len(source.archives)}"
                 found = save_address(address, archive, title, most)
                 if md5 not in (None, found):
                     raise DownloadError(f"{address}: MD5 {found}, expected {md5}")
-                unpack_archive(archive, source.folder, whole, most)
-            check_layout(whole, source.images)
+                unpack_archive(archive, source.folder, work, most)
+            archive.unlink()
+            check_layout(work, source.images)
             names = source.classes.split()
-            (whole / "classes.txt").write_text("\n".join(names) + "\n")
-            try:
-                os.rename(whole, target)
-            except OSError:
-                if not is_data_set(target):  # no other kernel was faster
-                    raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+            (work / "classes.txt").write_text("\n".join(names) + "\n")
     except OSError as error:
-        raise DownloadError(cannot_write(room, error)) from None
+        if not is_data_set(target):  # no other kernel was faster
+            raise DownloadError(cannot_write(room, error)) from None
     return target

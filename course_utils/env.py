@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import gc
-import hashlib
 import importlib.metadata
 import os
 import random
@@ -17,7 +16,14 @@ from packaging.requirements import Requirement
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from course_utils.files import cannot_write, load_array, new_array_file, unfinished
+from course_utils.files import (
+    cannot_write,
+    content_key,
+    load_array,
+    new_array_file,
+    unfinished,
+    write_whole,
+)
 from course_utils.threads import describe_threads
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -46,7 +52,7 @@ def mixed_precision(training):
     """Context in which matrix products and convolutions run in bfloat16, if it pays.
 
     On processors with products for it (AMX or AVX512_BF16) our trunk then trains about
-    twice as fast (`tests/bench.py`); elsewhere, and where `training` is False, nothing
+    twice as fast (`make bench`); elsewhere, and where `training` is False, nothing
     changes. Weights and gradients stay float32. Source: Micikevicius et al. 2018.
     """
     known = getattr(torch.cpu, "get_capabilities", dict)()  # absent in old torch
@@ -188,12 +194,9 @@ def save_weights(state, path, half=False, about=None):
         .contiguous()
         for k, v in state.items()
     }
-    temporary = unfinished(path)
-    try:
-        temporary.write_bytes(save(state, about))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    unfinished(path)  # makes the folder, and room where a killed kernel left a file
+    with write_whole(path) as place:
+        place.write_bytes(save(state, about))
 
 
 def load_weights(model, path):
@@ -260,8 +263,7 @@ def train_or_load(name, model, train):
     cache can not be written, a line says so, and the trained model is there all the
     same. Lesson 02.
     """
-    key = hashlib.sha256(repr(model).encode()).hexdigest()[:8]
-    cached = cache_dir() / "weights" / f"{name}-{key}.safetensors"
+    cached = cache_dir() / "weights" / f"{name}-{content_key(model)}.safetensors"
     if load_weights(model, cached):
         return "cache"
     if load_weights(model, REPOSITORY / "data" / "weights" / f"{name}.safetensors"):

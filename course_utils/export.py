@@ -1,7 +1,6 @@
 """Write labels and detections: a data set in VOC layout, VOC XML and COCO JSON."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -13,24 +12,13 @@ from PIL import Image
 
 from course_utils.boxes import check_boxes, clip_boxes
 from course_utils.data import read_pixels
-from course_utils.files import unfinished
+from course_utils.files import unfinished, write_text, write_whole
 from course_utils.frame import upright_boxes
 from course_utils.images import look_at
 from course_utils.label_faults import DOUBTS, check_labels
 from course_utils.splits import divide_groups, group_places, kept_splits
 from course_utils.twins import find_twins
 from course_utils.voc import FLAGS, add, check_first_pixel
-
-
-def write_text(path, text):
-    """Write a text file under a temporary name, renamed when whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_answer(answer, classes, where):
@@ -246,20 +234,17 @@ def make_dataset(
         parts = kept_splits(good, together)
     else:
         parts = divide_groups(together, split, seed)
-    temporary = unfinished(out)
-    try:
+    unfinished(out)  # makes the folder above, removes what a killed kernel left
+    with write_whole(out) as place:
         for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
-            (temporary / folder).mkdir(parents=True)
+            (place / folder).mkdir(parents=True)
         names = unique_names([record["file"] for record in good])
         for name, record in zip(names, good):
-            write_image(temporary, name, record, classes, first_pixel)
+            write_image(place, name, record, classes, first_pixel)
         for part, places in parts.items():
             lines = "".join(f"{i}\n" for i in sorted(names[p] for p in places))
-            write_text(temporary / "ImageSets" / "Main" / f"{part}.txt", lines)
-        write_text(temporary / "classes.txt", "".join(f"{c}\n" for c in classes))
-        os.rename(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            write_text(place / "ImageSets" / "Main" / f"{part}.txt", lines)
+        write_text(place / "classes.txt", "".join(f"{c}\n" for c in classes))
     return out
 
 

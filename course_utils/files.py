@@ -1,6 +1,7 @@
 """Files that are whole or not there, whatever happens while they are written."""
 
 import contextlib
+import hashlib
 import mmap
 import os
 import platform
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 
 
 def cannot_write(path, error):
@@ -24,12 +26,17 @@ def cannot_write(path, error):
     )
 
 
-def unfinished(path):
-    """Another name beside `path`, to make it under and rename it when it is whole.
+def temporary_name(path):
+    """Another name beside `path`, which holds machine and process."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
 
-    The name holds machine and process. What killed processes left under such names is
-    removed: those of this machine that run no more, and any a day old. The folder is
-    made if it is missing.
+
+def unfinished(path):
+    """The `temporary_name` of `path`, to make a large file or a folder under.
+
+    What killed processes left under such names is removed: those of this machine that
+    run no more, and any a day old. The folder is made if it is missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +49,54 @@ def unfinished(path):
                 lost = machine == here and not ran_at(int(number), written)
                 if lost or written < time.time() - 86_400:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-    return path.with_name(f"{start}{here}.{os.getpid()}")
+    return temporary_name(path)
+
+
+@contextlib.contextmanager
+def write_whole(path):
+    """Context that gives a temporary name, renamed to `path` when the block ends well.
+
+    ``with write_whole(path) as place: place.write_bytes(...)``. A file or a folder may
+    be made there. If the block fails nothing is left, and an older file stays.
+    """
+    place = temporary_name(path)
+    try:
+        yield place
+        os.replace(place, path)
+    finally:
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write a text file in UTF-8: whole, or an older one stays as it is."""
+    with write_whole(path) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+def content_key(*parts):
+    """Twelve hex digits that tell contents apart: texts, numbers, tensors, arrays.
+
+    Tensors and arrays count with their shapes and kinds of number, on any device.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if torch.is_tensor(part):
+            part = part.detach().cpu().numpy()
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part))
+        else:
+            digest.update(f"{part}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def file_state(path):
+    """A text that changes when a file does: its name, size and time of writing."""
+    state = Path(path).stat()
+    return f"{Path(path).name} {state.st_size} {state.st_mtime_ns}"
 
 
 def ran_at(number, when):

@@ -1,6 +1,7 @@
 """For authors: what is wrong with a saved lesson (see `course_utils.authoring`)."""
 
 import ast
+import functools
 import json
 import re
 import statistics
@@ -31,6 +32,7 @@ def redefined(cell):
     return names & package_names()
 
 
+@functools.cache  # for every cell of every lesson
 def package_names():
     """Every public function and class name of the package's modules."""
     names = set()
@@ -40,7 +42,7 @@ def package_names():
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 names.add(node.name)
-    return names
+    return frozenset(names)
 
 
 def hygiene(path):

@@ -13,6 +13,7 @@ import torch
 from course_utils.boxes import box_iou
 from course_utils.compiled import njit
 from course_utils.env import REPOSITORY, peak_memory_mb
+from course_utils.files import write_text
 from course_utils.scorer_input import scorer_input
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
@@ -290,11 +291,9 @@ def report(lesson, **figures):
     }
     figures |= {"peak_mb": round(peak_memory_mb()), "written": round(time.time(), 1)}
     folder = Path(os.environ.get("COURSE_RESULTS") or REPOSITORY / "data" / "results")
-    temporary = folder / f".{lesson}.json.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(figures, indent=2) + "\n")
-        os.replace(temporary, folder / f"{lesson}.json")
+        write_text(folder / f"{lesson}.json", json.dumps(figures, indent=2) + "\n")
     except OSError as error:
         trouble = f"can not write {folder} ({error.strerror or error})"
         print(f"NOTE  not kept: {trouble}; $COURSE_RESULTS names another folder")

@@ -2,15 +2,14 @@
 
 import json
 import logging
-import os
 import warnings
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from course_utils.boxes import clip_boxes, decode_boxes
 from course_utils.fast_rcnn import STDS
+from course_utils.files import write_whole
 from course_utils.photos import SIDE, in_pixels, to_square
 from course_utils.rcnn import pick_answers
 
@@ -78,10 +77,8 @@ def export_onnx(model, path, classes):
         "nms_iou": str(model.nms_iou),
     }
     onnx.helper.set_model_props(proto, about)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    onnx.save(proto, temporary)
-    os.replace(temporary, path)
+    with write_whole(path) as place:
+        onnx.save(proto, place)
 
 
 class OnnxDetector:

@@ -1,6 +1,5 @@
 """Detectors of real photographs: the course's parts over a frozen ImageNet trunk."""
 
-import hashlib
 import json
 import math
 
@@ -17,11 +16,11 @@ from course_utils.data import Images, VOCDataset, find_data, flip
 from course_utils.env import REPOSITORY, cached_array, in_ci, load_weights, save_weights
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.faster_rcnn import FasterRCNN
-from course_utils.files import let_go
+from course_utils.files import content_key, file_state, let_go
 from course_utils.images import look_at
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN
-from course_utils.targets import move_boxes, read_target
+from course_utils.targets import as_float, move_boxes, read_target
 
 SIDE = 384  # every photograph is warped to a square of this many pixels
 SHAPES = ((112, SIDE // 16, SIDE // 16), (320, SIDE // 32, SIDE // 32))
@@ -52,9 +51,9 @@ def photographs(split, first=None):
 
 def to_square(image):
     """An image (3, H, W), in 0..1 or uint8, as (3, 384, 384) in 0..1. Lesson 12."""
-    image = image.float() / 255 if image.dtype == torch.uint8 else image
     size = (SIDE, SIDE)
-    small = F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+    image = as_float(image)[None]
+    small = F.interpolate(image, size, mode="bilinear", antialias=True)[0]
     return small.clamp(0, 1)
 
 
@@ -66,12 +65,8 @@ def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
     memory, 222 KB an image. It belongs to these weights and image files; with others it
     is made again. About 35 ms an image on two cores. Lesson 12.
     """
-    key = hashlib.sha256()
-    for value in trunk.state_dict().values():
-        key.update(value.numpy().tobytes())
-    for path in Images(dataset).paths:
-        stat = path.stat()
-        key.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns} {mirror}".encode())
+    states = map(file_state, Images(dataset).paths)
+    key = content_key(mirror, *trunk.state_dict().values(), *states)
     n = len(dataset)
 
     @torch.no_grad()
@@ -87,7 +82,7 @@ def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
             let_go(array)
 
     shape = (n * (1 + mirror), sum(map(math.prod, SHAPES)))
-    return cached_array(f"{name}-{key.hexdigest()[:12]}", shape, np.float16, fill)
+    return cached_array(f"{name}-{key}", shape, np.float16, fill)
 
 
 def split_maps(rows):

@@ -43,7 +43,7 @@ class SmallImages(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        image, target = self.images[i].float() / 255, dict(self.targets[i])
+        image, target = as_float(self.images[i]), dict(self.targets[i])
         return random_change(image, target) if self.augment else (image, target)
 
 
@@ -71,7 +71,7 @@ class Scenes(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        image, target = self.images[i].float() / 255, dict(self.targets[i])
+        image, target = as_float(self.images[i]), dict(self.targets[i])
         if self.augment:
             image = random_tint(image)
             if torch.rand(()) < 0.5:
@@ -110,7 +110,7 @@ class ObjectCrops(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        image = self.images[i].float() / 255
+        image = as_float(self.images[i])
         if self.augment:
             if self.strong:
                 image = random_erase(random_zoom(image, self.side))

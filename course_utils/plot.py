@@ -150,18 +150,28 @@ def target_pixels(image, target, classes, width):
     scale = width / pixels.shape[1]
     size = width, round(scale * pixels.shape[0])
     picture = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
-    pen = ImageDraw.Draw(picture)
-    names, colors = names_and_colors(target, classes)
-    boxes = (target["boxes"] * scale).tolist()
-    for box, color in zip(boxes, colors):
-        pen.rectangle(box, outline=color, width=2)
-    for (x, y, _, _), name, color in zip(boxes, names, colors):
-        long, high = (round(v) for v in label_font().getbbox(name)[2:])
-        x = max(0, min(x, width - long - 4))
-        y = y - high - 3 if y > high + 3 else max(y, 0)
-        pen.rectangle((x, y, x + long + 3, y + high + 2), fill=color)
-        pen.text((x + 2, y + 1), name, fill=ink_on(color), font=label_font())
+    draw_on(picture, target | {"boxes": target["boxes"] * scale}, classes)
     return np.array(picture)
+
+
+def draw_on(picture, target, classes, size=11, line=2):
+    """Draw a target or an answer on a Pillow image: all boxes, and their names on top.
+
+    Of an answer the best comes last. size, line: of letters and lines, in pixels.
+    """
+    pen, font, pad = ImageDraw.Draw(picture), label_font(size), size // 5
+    rows = list(zip(target["boxes"].tolist(), *names_and_colors(target, classes)))
+    if "scores" in target:
+        rows = [rows[i] for i in target["scores"].argsort().tolist()]
+    for (x1, y1, x2, y2), _, color in rows:
+        corners = x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)
+        pen.rectangle(corners, outline=color, width=line)
+    for (x, y, _, _), name, color in rows:
+        long, high = (round(v) for v in font.getbbox(name)[2:])
+        x = max(0, min(x, picture.width - long - 2 * pad))
+        y = y - high - pad - 1 if y > high + pad + 1 else max(y, 0)
+        pen.rectangle((x, y, x + long + 2 * pad - 1, y + high + pad), fill=color)
+        pen.text((x + pad, y + pad // 2), name, fill=ink_on(color), font=font)
 
 
 def draw_masks(masks, colors, ax=None, alpha=0.6):

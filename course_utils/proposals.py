@@ -1,6 +1,5 @@
 """Region proposals: boxes that may hold an object, whatever its class."""
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -11,6 +10,7 @@ from tqdm.auto import tqdm
 from course_utils.boxes import box_iou
 from course_utils.compiled import njit
 from course_utils.env import cached_array, in_ci
+from course_utils.files import content_key, file_state
 from course_utils.grouping import (
     color_codes,
     color_space,
@@ -162,11 +162,8 @@ def dataset_proposals(dataset, max_windows=200):
     Returns a list of float32 (N, 4), best first. Made again when an image file or the
     list of images changes. About 40 ms for a tabletop image. Lesson 05.
     """
-    key = hashlib.sha256(f"{VERSION} {max_windows}".encode())
-    for image_id in dataset.ids:
-        file = dataset.path("JPEGImages", image_id)
-        state = file.stat()
-        key.update(f"{image_id} {state.st_size} {state.st_mtime_ns}".encode())
+    files = [dataset.path("JPEGImages", image_id) for image_id in dataset.ids]
+    key = content_key(VERSION, max_windows, *map(file_state, files))
 
     def fill(array):
         array[:] = 0
@@ -175,7 +172,7 @@ def dataset_proposals(dataset, max_windows=200):
             boxes = selective_search(dataset[i][0], max_windows)
             array[i, : len(boxes)] = boxes
 
-    name = f"proposals-{dataset.split}-{key.hexdigest()[:12]}"
+    name = f"proposals-{dataset.split}-{key}"
     array = cached_array(name, (len(dataset), max_windows, 4), np.float32, fill)
     rows = (torch.from_numpy(np.array(boxes)) for boxes in array)
     return [boxes[boxes[:, 2] > 0] for boxes in rows]

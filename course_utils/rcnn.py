@@ -1,7 +1,5 @@
 """R-CNN: proposals, warped regions, a CNN, linear SVMs and box regression."""
 
-import hashlib
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,6 +9,7 @@ from tqdm.auto import tqdm
 from course_utils.boxes import batched_nms, clip_boxes, decode_boxes, encode_boxes
 from course_utils.data import Images, VOCDataset, find_data, flip
 from course_utils.env import cached_array, in_ci
+from course_utils.files import content_key
 from course_utils.linear import (
     margins,
     mean_length,
@@ -21,6 +20,7 @@ from course_utils.matching import match_boxes, sample_balanced
 from course_utils.metrics import Timer
 from course_utils.pictures import random_erase, random_tint
 from course_utils.proposals import dataset_proposals, selective_search
+from course_utils.targets import as_float
 from course_utils.train import fit
 
 
@@ -110,7 +110,7 @@ class RegionBatches:
         labels = self.labels[i]
         chosen = sample_balanced(labels, self.regions_each)
         image = self.images[i]
-        image = image.float() / 255 if image.dtype == torch.uint8 else image
+        image = as_float(image)
         crops = warp_regions(image, self.regions[i][chosen], self.side)
         crops = [random_tint(crop) for crop in crops]
         crops = torch.stack([random_erase(c) for c in crops] if self.erase else crops)
@@ -158,22 +158,19 @@ def cached_features(name, net, images, regions, side):
     these weights and regions; with others, or if it is not whole, it is made again.
     Source: R-CNN keeps its features on disk too, section 2.3. Lesson 05.
     """
-    key = hashlib.sha256(str(side).encode())
-    for value in [*net.trunk.state_dict().values(), *regions]:
-        key.update(value.contiguous().numpy().tobytes())
-    for image in images:
-        key.update(image.numpy().tobytes())
+    weights = net.trunk.state_dict().values()
+    key = content_key(side, *weights, *regions, *images)
 
     def fill(array):
         row = 0
         pairs = list(zip(images, regions))
         for image, boxes in tqdm(pairs, desc=name, disable=in_ci(), leave=False):
-            image = image.float() / 255 if image.dtype == torch.uint8 else image
+            image = as_float(image)
             array[row : row + len(boxes)] = region_features(net, image, boxes, side)
             row += len(boxes)
 
     shape = (sum(map(len, regions)), net.size)
-    return cached_array(f"{name}-{key.hexdigest()[:12]}", shape, np.float16, fill)
+    return cached_array(f"{name}-{key}", shape, np.float16, fill)
 
 
 # What mirroring does to the deltas of a box: only the way in x turns round.
@@ -188,7 +185,7 @@ def mirrored_features(net, images, regions, picks, side):
     """
     parts = [torch.zeros(0, net.size)]
     for image, boxes, pick in zip(images, regions, picks):
-        image = image.float() / 255 if image.dtype == torch.uint8 else image
+        image = as_float(image)
         image, mirrored = flip(image, {"boxes": boxes[pick]})
         parts.append(region_features(net, image, mirrored["boxes"], side))
     return torch.cat(parts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # A thread of torch that has nothing to do asks so many times for work before it sleeps.
 # The default, 300,000, takes the processor from whatever else runs (measured by
-# `python -m tests.bench_threads`).
+# `python -m bench threads`).
 SPINS = "1000"
 # What limits each library. numba comes first: its start sets torch's number anew.
 VARIABLES = {

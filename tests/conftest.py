@@ -6,6 +6,7 @@ import matplotlib
 import pytest
 
 import course_utils  # noqa: F401 - before torch: it sets the threads
+from tests.helpers.lab import browser, lab, page  # noqa: F401 - fixtures
 
 matplotlib.use("Agg")
 

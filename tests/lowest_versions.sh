@@ -12,5 +12,4 @@ sed -nE '/^(torch|torchvision)>/d; s/^([a-z0-9-]+)>=([0-9.]+),.*/\1==\2.*/p' \
 "$room/venv/bin/pip" install --quiet -e ".[test]" -c "$room/lowest.txt"
 "$room/venv/bin/pip" list
 COURSE_OFFLINE=1 "$room/venv/bin/python" -m pytest -p no:cacheprovider \
-    --ignore tests/test_lessons.py --ignore tests/test_browser.py \
-    --ignore tests/test_annotate_browser.py "$@"
+    -m "not lesson and not browser" "$@"

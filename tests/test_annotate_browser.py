@@ -10,7 +10,9 @@ from PIL import Image
 
 from course_utils.labels import read_labels
 from course_utils.voc import read_voc_xml
-from tests.test_browser import browser, lab, page, run_all_cells  # noqa: F401
+from tests.helpers.lab import run_all_cells
+
+pytestmark = pytest.mark.browser
 
 CELL = """from course_utils.widgets.annotate import annotate
 
@@ -49,7 +51,7 @@ def place(picture):
     raise AssertionError(f"the picture does not stand still: {before}, {shown}")
 
 
-def draw(page, picture, box, size):  # noqa: F811
+def draw(page, picture, box, size):
     """Draw a box, in pixels of an image of `size`, with the mouse."""
     shown = place(picture)
     scale = shown["width"] / size[0]
@@ -70,7 +72,7 @@ def wait_for(path):
     raise AssertionError(f"{path} was not written")
 
 
-def test_a_box_drawn_with_the_mouse_is_saved(page, lab):  # noqa: F811
+def test_a_box_drawn_with_the_mouse_is_saved(page, lab):
     home, address = lab
     folder = home / "notebooks" / "pictures"
     write_pictures(folder)

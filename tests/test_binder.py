@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
 from packaging.requirements import Requirement
 
 from course_utils.env import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 BINDER = REPOSITORY / "binder"
 

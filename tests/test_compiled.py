@@ -2,13 +2,11 @@
 
 import errno
 import os
-import re
 import shutil
 import subprocess
 import sys
 import textwrap
 
-import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
@@ -16,6 +14,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from numba.core.caching import IndexDataCacheFile, NullCache
 
 from course_utils import authoring, compiled
+
+pytestmark = pytest.mark.slow
 
 MODULE = """
 from course_utils.compiled import njit
@@ -260,14 +260,3 @@ def test_code_without_a_source_file_compiles_in_memory():
     loop = compiled.njit(names["twice"])
     assert isinstance(loop._cache, NullCache)
     assert loop(np.float32(21)) == 42
-
-
-def test_package_and_lessons_compile_by_our_njit_only():
-    for path in (authoring.REPOSITORY / "course_utils").rglob("*.py"):
-        found = re.findall(
-            r"numba import .*njit|numba\.(?:n?jit|vectorize)\(", path.read_text()
-        )
-        assert not found or path.name == "compiled.py", path.name
-    for path in authoring.NOTEBOOKS.rglob("*.ipynb"):
-        code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
-        assert not re.search(r"numba import .*jit|numba\.n?jit", "\n".join(code)), path

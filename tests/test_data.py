@@ -19,25 +19,7 @@ from course_utils.data import (
     read_image,
 )
 from course_utils.voc import read_voc_xml
-
-OBJECT = (
-    "<object><name>dog</name>{}<bndbox><xmin>11</xmin><ymin>21</ymin>"
-    "<xmax>30</xmax><ymax>60</ymax></bndbox></object>"
-)
-
-
-def write_data(root, annotations, size=(64, 80)):
-    """A data set of one image for each text in `annotations`, {image id: XML body}."""
-    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (root / folder).mkdir(parents=True)
-    for image_id, body in annotations.items():
-        xml = f"<annotation>{body}</annotation>"
-        (root / "Annotations" / f"{image_id}.xml").write_text(xml)
-        pixels = np.full((*size, 3), 128, np.uint8)
-        Image.fromarray(pixels).save(root / "JPEGImages" / f"{image_id}.jpg")
-    names = "\n".join(annotations) + "\n"
-    (root / "ImageSets" / "Main" / "train.txt").write_text(names)
-    return root
+from tests.helpers.labels import OBJECT, write_data
 
 
 def read(tmp_path, body):

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
 from course_utils import detect
 from course_utils.data import read_pixels
 from course_utils.env import REPOSITORY
+from course_utils.plot import color_of
 from course_utils.voc import read_voc_xml
 
 
@@ -59,6 +60,24 @@ def run(*words):
 
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
+
+
+def test_the_best_lies_on_top_and_names_stay_inside():
+    answer = {
+        "boxes": torch.tensor([[80.0, 0, 98, 80], [80, 30, 98, 80]]),
+        "labels": torch.tensor([2, 1]),
+        "scores": torch.tensor([0.9, 0.6]),
+    }
+    drawn = detect.draw_answer(
+        torch.zeros(3, 120, 100, dtype=torch.uint8), answer, "ab"
+    )
+    best, other = (tuple(ImageColor.getrgb(color_of(k))) for k in (2, 1))
+    assert drawn.size == (100, 120)
+    assert drawn.getpixel((97, 60)) == best and drawn.getpixel((98, 60)) == (0, 0, 0)
+    assert drawn.getpixel((90, 79)) == best and drawn.getpixel((90, 80)) == (0, 0, 0)
+    assert drawn.getpixel((90, 31)) == other
+    left = min(x for x in range(100) if drawn.getpixel((x, 2)) == best)
+    assert left < 70, "the name moves to the left, so that all of it is seen"
 
 
 def test_pictures_and_json(tmp_path, detector, capsys, monkeypatch):

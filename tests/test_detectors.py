@@ -338,6 +338,7 @@ def test_proposals_carry_no_gradient():
     assert len(boxes) and not boxes.requires_grad and not scores.requires_grad
 
 
+@pytest.mark.slow
 def test_detectors_learn_one_image():
     """Both find two coloured squares after a few steps on that one image."""
     image = torch.full((3, 48, 64), 0.5)

@@ -481,6 +481,7 @@ def start_download(address):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_download_at_once(server, tmp_path):
     both = threading.Barrier(2)
 
@@ -498,6 +499,7 @@ def test_two_processes_download_at_once(server, tmp_path):
     assert len(server.asked) == 2
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_then_run_again(server, tmp_path):
     half = threading.Event()
 

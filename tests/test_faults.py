@@ -72,6 +72,7 @@ cached_array("killed", (1000, 64), np.float32, fill)
 """
 
 
+@pytest.mark.slow
 def test_killed_while_caching(cache):
     kill_when_it_says("half", CACHING)
     (left,) = names_in(cache)
@@ -106,6 +107,7 @@ env.train_or_load("x", nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), train)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["training", "saving"])
 def test_killed_while_training_or_saving(cache, moment):
     kill_when_it_says(moment, SAVING, moment)
@@ -260,6 +262,7 @@ print("good")
 """
 
 
+@pytest.mark.slow
 def test_two_kernels_write_the_same_at_once(cache, tmp_path):
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     processes = [start(TWO, a, b), start(TWO, b, a)]
@@ -358,6 +361,7 @@ print(int(array.sum()))
 """
 
 
+@pytest.mark.slow
 def test_a_quota_that_really_refuses(cache):
     """Python ignores the signal of a file above its limit, so that errors come."""
     process = start(LIMITED)
@@ -427,6 +431,7 @@ print(len(found))
 """
 
 
+@pytest.mark.slow
 def test_nothing_tries_the_network_but_a_download(monkeypatch):
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
     process = start(IMPORTS)

@@ -24,7 +24,7 @@ from course_utils.labels import (
 from course_utils.splits import divide_groups, group_places
 from course_utils.voc import find_first_pixel, parse_voc, read_voc_xml
 from course_utils.widgets.annotate import Album
-from tests.test_labels import DOG, SIZE, coco, labelled, save_image, voc
+from tests.helpers.labels import DOG, SIZE, coco, labelled, save_image, voc
 
 VOC2007 = "<source><database>The VOC2007 Database</database></source>"
 UNKNOWN = "<source><database>Unknown</database></source>"

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import zlib
 
 import numpy as np
 import pytest
@@ -27,41 +26,7 @@ from course_utils.labels import (
 )
 from course_utils.splits import divide_groups
 from course_utils.voc import read_voc_xml
-
-SIZE = (64, 48)  # width, height
-STAMP = "<source><database>The VOC2007 Database</database></source>"
-DOG = ("dog", 11, 6, 40, 30)  # as VOC writes it; box (10, 5, 40, 30)
-
-
-def save_image(path, size=SIZE, orientation=None, seed=None):
-    """An image of noise, its own for each path unless a seed is given."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = zlib.crc32(bytes(path)) if seed is None else seed
-    noise = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3))
-    exif = Image.Exif()
-    if orientation:
-        exif[0x0112] = orientation
-    Image.fromarray(noise.astype(np.uint8)).save(path, exif=exif)
-    return path
-
-
-def voc(objects, size=SIZE, filename="x.jpg"):
-    """The text of a VOC XML file of (name, xmin, ymin, xmax, ymax), counted from 1."""
-    text = f"<annotation><filename>{filename}</filename>{STAMP}"
-    text += f"<size><width>{size[0]}</width>"
-    text += f"<height>{size[1]}</height><depth>3</depth></size>"
-    for name, *corners in objects:
-        tags = zip(("xmin", "ymin", "xmax", "ymax"), corners)
-        inner = "".join(f"<{tag}>{value}</{tag}>" for tag, value in tags)
-        text += f"<object><name>{name}</name><bndbox>{inner}</bndbox></object>"
-    return text + "</annotation>"
-
-
-def labelled(path, *objects, size=SIZE, **image):
-    """An image file with its XML beside it; returns the image's path."""
-    save_image(path, size, **image)
-    path.with_suffix(".xml").write_text(voc(objects, size))
-    return path
+from tests.helpers.labels import DOG, SIZE, coco, labelled, save_image, voc
 
 
 def one(tmp_path, *objects, classes=("dog", "cat"), **image):
@@ -144,13 +109,6 @@ def test_yolo(tmp_path, layout):
         ValueError, match=r"no data.yaml, obj.names or classes.txt there"
     ):
         read_labels(tmp_path)
-
-
-def coco(images, annotations, names=("dog", "cat")):
-    categories = [{"id": 7 + i, "name": name} for i, name in enumerate(names)]
-    return json.dumps(
-        {"images": images, "annotations": annotations, "categories": categories}
-    )
 
 
 def test_coco(tmp_path):

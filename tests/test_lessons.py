@@ -1,10 +1,7 @@
 """Lessons: in step with the package, clean, and run from top to bottom by nbval."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 
 import nbformat
@@ -12,37 +9,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils import authoring, hygiene
+from tests.helpers.lessons import REPORT, most_memory, run_nbval, small_lesson
 
 LESSONS = authoring.lessons()
 all_lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 
-def most_memory(path):
-    """MB that a lesson may take at its peak; Binder has 2,000."""
-    photographs = path.stem in ("12_real_photos", "13_your_own_images")
-    return 1600 if photographs else 1500
-
-
-def run_nbval(path, results):
-    """Run a notebook by nbval, once, up to its first fault; returns (passed, output).
-
-    Passed needs every cell to end well (`nbval_guard`), and a fresh report, the work of
-    the last cell. A cell has half an hour, however busy the machine is: only one that
-    hangs needs a limit, since a kernel that dies is noticed at once.
-    """
-    start = time.time()
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
-    command += ["--nbval-cell-timeout=1800", "--nbval-kernel-startup-timeout=300"]
-    command += ["-x", "-p", "tests.nbval_guard", "-p", "no:cacheprovider", str(path)]
-    environment = os.environ | {"CI": "true", "COURSE_RESULTS": str(results)}
-    paths = [str(authoring.REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    report = results / f"{path.stem}.json"
-    fresh = report.exists() and json.loads(report.read_text())["written"] >= start - 1
-    return done.returncode == 0 and fresh, done.stdout + done.stderr
-
-
+@pytest.mark.lesson
 @all_lessons
 def test_lesson_runs_from_top_to_bottom(path, tmp_path):
     passed, output = run_nbval(path, tmp_path)
@@ -60,6 +33,7 @@ def test_lesson_is_clean(path):
 
 @all_lessons
 def test_lesson_has_figures_of_its_run(path):
+    # pitfall: environment: size of torch
     report = json.loads(authoring.result_file(path).read_text())
     assert report["peak_mb"] < most_memory(path)
 
@@ -121,30 +95,23 @@ def test_every_taught_function_stands_in_its_lesson():
     assert hygiene.taught_faults() == []
 
 
-def small_lesson(path, *sources, outputs=()):
-    """A notebook of code cells, for the tests of the machinery itself."""
-    cells = [new_code_cell(source, execution_count=1) for source in sources]
-    for cell, output in zip(cells, outputs):
-        cell.outputs = [output]
-    nbformat.write(new_notebook(cells=cells), path)
-    return path
-
-
-REPORT = 'from course_utils.metrics import report\nreport("x", n=1);'
-
-
-def test_a_lesson_needs_a_fresh_report(tmp_path):
-    good = small_lesson(tmp_path / "x.ipynb", "1 + 1", REPORT)
-    assert run_nbval(good, tmp_path)[0]
-    stale = small_lesson(tmp_path / "x.ipynb", "1 + 1")
-    time.sleep(1.1)  # the report of the first run lies there, but is old
-    assert not run_nbval(stale, tmp_path)[0]
+@pytest.mark.slow
+def test_a_lesson_needs_a_fresh_report_and_its_checked_outputs(tmp_path):
+    path = small_lesson(tmp_path / "x.ipynb", "print(6 * 7)", REPORT)
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].metadata["tags"] = ["nbval-check-output"]
+    for text, cells, good in ("42\n", 2, True), ("42\n", 1, False), ("43\n", 2, False):
+        notebook.cells[0].outputs = [new_output("stream", name="stdout", text=text)]
+        nbformat.write(new_notebook(cells=notebook.cells[:cells]), path)
+        assert run_nbval(path, tmp_path)[0] is good
+        time.sleep(1.1)  # from now on the report of the first run is old
 
 
 SHOWS_BADLY = "class A:\n    def __repr__(self):\n        return 1 / 0\nA()"
 NESTED = "get_ipython().run_cell('%nomagic')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source, words",
     [
@@ -168,16 +135,6 @@ def test_a_cell_in_the_middle_that_dies_is_named(tmp_path, source, words):
     assert not passed and (tmp_path / "x.json").exists() is False, "ends there"
     assert "x.ipynb::Cell 1" in output and "1 failed, 1 passed" in output
     assert words in re.sub(r"\x1b\[[\d;]*m", "", output)
-
-
-def test_checked_output_must_match(tmp_path):
-    path = small_lesson(tmp_path / "x.ipynb", "print(6 * 7)", REPORT)
-    notebook = nbformat.read(path, 4)
-    notebook.cells[0].metadata["tags"] = ["nbval-check-output"]
-    for text, good in ("42\n", True), ("43\n", False):
-        notebook.cells[0].outputs = [new_output("stream", name="stdout", text=text)]
-        nbformat.write(notebook, path)
-        assert run_nbval(path, tmp_path)[0] is good
 
 
 @pytest.mark.parametrize(

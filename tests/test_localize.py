@@ -86,6 +86,7 @@ def test_interface_of_torchvision(k):
         assert (answer["boxes"] >= 0).all() and (answer["boxes"] <= limit).all()
 
 
+@pytest.mark.slow
 def test_a_few_steps_learn_squares():
     from course_utils.data import collate
     from course_utils.train import fit

@@ -1,16 +1,14 @@
 """Scores: hand-worked cases of VOC and COCO, and pycocotools on random detections."""
 
 import contextlib
-import io
 import math
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from bench.references import to_coco
 from course_utils.metrics import (
     COCO_IOUS,
     Timer,
@@ -168,39 +166,6 @@ def random_scene(generator, classes, images, difficult=0.0):
         labels = torch.where(stay, labels.repeat(4), other)
         answers.append({"boxes": moved, "labels": labels, "scores": scores})
     return answers, targets
-
-
-def to_coco(answers, targets, classes):
-    """The same in pycocotools' form: an evaluator after its accumulate step."""
-    truth, results = COCO(), []
-    truth.dataset = {
-        "images": [{"id": i} for i in range(len(targets))],
-        "categories": [{"id": k} for k in range(1, classes + 1)],
-        "annotations": [],
-    }
-    for i, (answer, target) in enumerate(zip(answers, targets)):
-        crowds = target.get("iscrowd", [False] * len(target["boxes"]))
-        rows = zip(target["boxes"].double(), target["labels"], crowds)
-        for box, label, crowd in rows:
-            w, h = (box[2:] - box[:2]).tolist()
-            truth.dataset["annotations"].append(
-                {"id": len(truth.dataset["annotations"]) + 1, "image_id": i}
-                | {"bbox": [*box[:2].tolist(), w, h], "area": w * h}
-                | {"category_id": int(label), "iscrowd": int(crowd)}
-            )
-        rows = zip(answer["boxes"].double(), answer["labels"], answer["scores"])
-        for box, label, score in rows:
-            xywh = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
-            results.append(
-                {"image_id": i, "category_id": int(label), "bbox": xywh}
-                | {"score": float(score)}
-            )
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        evaluator = COCOeval(truth, truth.loadRes(results), "bbox")
-        evaluator.evaluate()
-        evaluator.accumulate()
-    return evaluator
 
 
 @pytest.mark.parametrize("seed", range(8))

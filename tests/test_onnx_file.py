@@ -12,6 +12,8 @@ from course_utils import boxes, onnx_file, photos
 from course_utils.backbone import imagenet_trunk
 from course_utils.data import VOCDataset, find_data
 
+pytestmark = pytest.mark.slow
+
 TENTHS = [n / 10 for n in range(1, 10)]
 
 

@@ -82,6 +82,7 @@ def test_targets_in_the_square_and_mirrored(few):
     assert {float(data[1][0][0]) for _ in range(20)} == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_it_learns_three_pictures_by_heart(few, trunk, tmp_path):
     torch.manual_seed(0)
     maps = photos.frozen_maps("few", trunk, few)

@@ -8,12 +8,12 @@ import torch
 from skimage.metrics import adapted_rand_error
 from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 
+from bench.references import opencv_search
 from course_utils import grouping, proposals
 from course_utils.boxes import box_iou, xywh_to_xyxy
 from course_utils.data import VOCDataset, find_data
 from course_utils.proposals import proposal_recall, selective_search, sliding_windows
 from course_utils.segmentation import as_image, ascending, felzenszwalb
-from tests.bench import opencv_search
 
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
 
@@ -280,6 +280,7 @@ def test_proposal_recall_by_hand():
         proposal_recall([boxes], [nothing], 5)
 
 
+@pytest.mark.slow
 def test_recall_is_not_below_opencv_quality():
     dataset = VOCDataset(find_data("tabletop"), "test", first=30)
     images = [dataset[i][0] for i in range(30)]

@@ -12,6 +12,8 @@ from PIL import Image
 from course_utils.authoring import REPOSITORY
 from course_utils.data import VOCDataset, find_data
 
+pytestmark = pytest.mark.slow
+
 SPLITS = {
     "train": 1000,
     "val": 200,

@@ -10,6 +10,8 @@ import pytest
 
 from course_utils import authoring, threads
 
+pytestmark = pytest.mark.slow
+
 
 def control_groups(tmp_path, lines, files):
     """A fake /proc/self/cgroup and /sys/fs/cgroup; returns both paths."""

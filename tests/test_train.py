@@ -1,6 +1,7 @@
 """train.fit: learns, keeps a history, stops at the first non-finite number."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -133,3 +134,25 @@ def test_schedule_rises_then_falls():
         values[:10] == sorted(values[:10]) and values[10:] == sorted(values[10:])[::-1]
     )
     assert cosine_schedule(0, 1) == 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 19, 200, 3000])
+def test_rates_are_those_of_torchs_schedulers(steps):
+    weights = [torch.nn.Parameter(torch.ones(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{"params": weights[:1]}], 2e-3)
+    optimizer.add_param_group({"params": weights[1:], "lr": 5e-4})
+    rise = max(1, round(0.1 * steps))
+    schedulers = torch.optim.lr_scheduler
+    parts = [
+        schedulers.LinearLR(optimizer, 1 / rise, total_iters=max(1, rise - 1)),
+        schedulers.CosineAnnealingLR(optimizer, max(1, steps - rise)),
+    ]
+    with warnings.catch_warnings():  # old versions of torch warn of themselves
+        warnings.simplefilter("ignore")
+        theirs = schedulers.SequentialLR(optimizer, parts, [rise])
+        for step in range(steps):
+            ours = cosine_schedule(step, steps)
+            want = pytest.approx([2e-3 * ours, 5e-4 * ours], rel=1e-12)
+            assert theirs.get_last_lr() == want
+            optimizer.step()
+            theirs.step()

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from course_utils.boxes import box_iou
-from course_utils.checks import as_tensor, attempted, close, exercise
+from course_utils.checks import as_tensor, attempted, close, exercise, hint_for
 
 
 @exercise("00.1 box of a mask")
@@ -17,26 +17,16 @@ def box_of_a_mask(function):
     box = box.tolist()
     hints = {
         (3, 2, 10, 5): None,
-        (
-            3,
-            2,
-            9,
-            4,
-        ): "x2 and y2 are one too small: the box is half-open, its right edge"
-        " lies behind the last pixel, so add 1 to the largest column and row",
-        (
-            2,
-            3,
-            5,
-            10,
-        ): "x and y are swapped: dimension 0 of a mask counts rows, so it is y",
+        (3, 2, 9, 4): "x2 and y2 are one too small: the box is half-open, its right"
+        " edge lies behind the last pixel, so add 1 to the largest column and row",
+        (2, 3, 5, 10): "x and y are swapped: dimension 0 of a mask counts rows, so it"
+        " is y",
         (2, 3, 4, 9): "x and y are swapped, and the far edge is one too small",
         (3, 2, 7, 3): "that is x, y, width, height; the course wants x1, y1, x2, y2",
     }
-    if tuple(box) not in hints:
-        return f"for a mask of rows 2..4 and columns 3..9 you gave {box}"
-    if hints[tuple(box)]:
-        return hints[tuple(box)]
+    sentence = f"for a mask of rows 2..4 and columns 3..9 you gave {box}"
+    if hint := hint_for(box, hints, sentence):
+        return hint
     dot = torch.zeros(4, 4, dtype=torch.bool)
     dot[1, 2] = True
     if not close(function(dot), [2, 1, 3, 2]):
@@ -96,22 +86,14 @@ def from_voc(function):
         (11, 21, 30, 60): "VOC counts its pixels from 1: the first corner moves by one",
         (10, 20, 29, 59): "only the first corner moves: xmax is the last pixel, counted"
         " from 1, which is just where the half-open box ends",
-        (
-            11,
-            21,
-            31,
-            61,
-        ): "you added 1 to the far corner; take 1 from the first instead",
-        (
-            10,
-            20,
-            20,
-            40,
-        ): "that is x, y, width, height; the course wants x1, y1, x2, y2",
+        (11, 21, 31, 61): "you added 1 to the far corner; take 1 from the first"
+        " instead",
+        (10, 20, 20, 40): "that is x, y, width, height; the course wants x1, y1, x2,"
+        " y2",
         (20, 10, 60, 30): "x and y are swapped",
     }
     sentence = f"xmin 11, ymin 21, xmax 30, ymax 60 gave {got}"
-    return hints.get(tuple(got), sentence)
+    return hint_for(got, hints, sentence)
 
 
 @exercise("01.2 coverage")
@@ -147,22 +129,17 @@ def soft_nms(function):
     if got.shape != scores.shape:
         return "return one score for each box, in the order of the boxes"
     # IoU of 0 and 1 is 0.8, of 0 and 2 is 0.5, of 1 and 2 is 0.625
-    hints = [
-        ([0.9, 0.06, 0.3, 0.7], None),
-        ([0.9, 0, 0.6, 0.7], "that is hard NMS: no box is removed, scores sink"),
-        ([0.9, 0.16, 0.3, 0.7], "every round has a best box, not only the first"),
-        (
-            [0.9, 0.16, 0.1125, 0.7],
-            "after each round look for the best again: box 2"
-            " (0.30) is then above box 1 (0.16)",
-        ),
-        ([0.9, 0.4, 0.3, 0.7], "multiply by 1 - IoU; you multiplied by the IoU"),
-        ([0, 0, 0, 0], "a box must not lower its own score"),
-    ]
-    for values, hint in hints:
-        if close(got, values):
-            return hint
-    return f"expected {hints[0][0]}, got {[round(v, 4) for v in got.tolist()]}"
+    hints = {
+        (0.9, 0.06, 0.3, 0.7): None,
+        (0.9, 0, 0.6, 0.7): "that is hard NMS: no box is removed, scores sink",
+        (0.9, 0.16, 0.3, 0.7): "every round has a best box, not only the first",
+        (0.9, 0.16, 0.1125, 0.7): "after each round look for the best again: box 2"
+        " (0.30) is then above box 1 (0.16)",
+        (0.9, 0.4, 0.3, 0.7): "multiply by 1 - IoU; you multiplied by the IoU",
+        (0, 0, 0, 0): "a box must not lower its own score",
+    }
+    rounded = [round(v, 4) for v in got.tolist()]
+    return hint_for(got, hints, f"expected [0.9, 0.06, 0.3, 0.7], got {rounded}")
 
 
 @exercise("02.1 weights of a convolution")
@@ -175,7 +152,7 @@ def weights_of_a_convolution(function):
         32 * 25 + 32: "each output channel has a kernel for every input channel",
         3 * 32 * 25 + 3: "the bias belongs to the output channels, not the input",
     }
-    return hints.get(got, f"3 -> 32 channels with 5 x 5 kernels gave {got:g}")
+    return hint_for(got, hints, f"3 -> 32 channels with 5 x 5 kernels gave {got:g}")
 
 
 @exercise("02.2 replace the last layer")
@@ -215,4 +192,4 @@ def localization_accuracy(function):
         2.0: "that is a count; divide by the number of pictures",
         50.0: "give a share from 0 to 1, not per cent",
     }
-    return hints.get(got, f"2 of 4 are right, so 0.5; you gave {got:g}")
+    return hint_for(got, hints, f"2 of 4 are right, so 0.5; you gave {got:g}")

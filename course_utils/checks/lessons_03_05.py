@@ -2,7 +2,7 @@
 
 import torch
 
-from course_utils.checks import as_tensor, attempted, close, exercise
+from course_utils.checks import as_tensor, attempted, exercise, hint_for
 
 
 @exercise("03.1 number of windows")
@@ -15,10 +15,9 @@ def number_of_windows(function):
         12.0: "the windows overlap: they start every `step` pixels, not every `side`",
         1200.0: "windows start only every `step` pixels, not at every pixel",
     }
-    if got not in hints:
-        return f"height 180, width 240, side 60, step 30 gave {got:g}"
-    if hints[got]:
-        return hints[got]
+    sentence = f"height 180, width 240, side 60, step 30 gave {got:g}"
+    if hint := hint_for(got, hints, sentence):
+        return hint
     if float(function(50, 100, 60, 10)) != 0:
         return "a window of side 60 does not fit into 50 rows: the answer is 0 there"
     if float(function(65, 65, 60, 10)) != 1:
@@ -34,17 +33,15 @@ def histogram_of_a_join(function):
         return "a given histogram was changed; make a new one"
     if got.shape != (3,):
         return f"the histogram has 3 bins, yours has shape {tuple(got.shape)}"
-    hints = [
-        ([0.75, 0.125, 0.125], None),
-        ([0.5, 0.25, 0.25], "weigh by size: region a has three times b's pixels"),
-        ([300, 50, 50], "these are pixels; divide by the size of the joined region"),
-        ([1, 0.5, 0.5], "a sum of two histograms adds up to 2; take the weighted mean"),
-        ([0.25, 0.375, 0.375], "the weights are swapped: a's share goes with a"),
-    ]
-    for values, hint in hints:
-        if close(got, values):
-            return hint
-    return f"expected {hints[0][0]}, got {[round(v, 3) for v in got.tolist()]}"
+    hints = {
+        (0.75, 0.125, 0.125): None,
+        (0.5, 0.25, 0.25): "weigh by size: region a has three times b's pixels",
+        (300, 50, 50): "these are pixels; divide by the size of the joined region",
+        (1, 0.5, 0.5): "a sum of two histograms adds up to 2; take the weighted mean",
+        (0.25, 0.375, 0.375): "the weights are swapped: a's share goes with a",
+    }
+    rounded = [round(v, 3) for v in got.tolist()]
+    return hint_for(got, hints, f"expected [0.75, 0.125, 0.125], got {rounded}")
 
 
 @exercise("03.3 recall")
@@ -63,7 +60,7 @@ def recall(function):
         2.0: "that is a count; divide by the number of objects",
         0.475: "that is the mean best overlap; count objects that reach the IoU",
     }
-    return hints.get(round(got, 4), f"2 of 4 objects are found, so 0.5; got {got:g}")
+    return hint_for(got, hints, f"2 of 4 objects are found, so 0.5; got {got:g}")
 
 
 @exercise("04.1 precision and recall")
@@ -80,10 +77,9 @@ def precision_and_recall(function):
         (0.6667, 0.4): "a score equal to the threshold stays: use >=",
         (0.6, 0.6): "cut the detections below the threshold first",
     }
-    if tuple(got) not in hints:
-        return f"expected precision 3 / 4 and recall 3 / 5, got {got}"
-    if hints[tuple(got)]:
-        return hints[tuple(got)]
+    sentence = f"expected precision 3 / 4 and recall 3 / 5, got {got}"
+    if hint := hint_for(got, hints, sentence):
+        return hint
     nothing = [float(v) for v in function(scores, right, 5, 0.95)]
     if nothing != [1.0, 0.0]:
         return "with no detection left say precision 1 and recall 0, not 0 / 0"
@@ -101,7 +97,7 @@ def all_point_ap(function):
         0.8056: "divide by the number of objects, and make the curve fall first",
         0.7292: "only right answers raise recall; a wrong one adds no area",
     }
-    return hints.get(got, f"(1 + 3/4 + 3/4) / 4 = 0.625 was expected, got {got:g}")
+    return hint_for(got, hints, f"(1 + 3/4 + 3/4) / 4 = 0.625 is right, got {got:g}")
 
 
 @exercise("04.3 mean over classes")
@@ -111,11 +107,9 @@ def mean_over_classes(function):
     if got != got:
         return "a class without objects has the AP NaN: leave it out of the mean"
     hints = {0.6: None, 0.4: "NaN is not 0: leave the class out, divide by 2"}
-    sentence = hints.get(
-        round(got, 4), f"(0.8 + 0.4) / 2 = 0.6 was expected, got {got:g}"
-    )
-    if sentence:
-        return sentence
+    sentence = f"(0.8 + 0.4) / 2 = 0.6 was expected, got {got:g}"
+    if hint := hint_for(got, hints, sentence):
+        return hint
     alone = float(function({"cat": nan}))
     if alone == alone:
         return f"if no class has objects, the mean is NaN; yours is {alone:g}"
@@ -135,7 +129,7 @@ def label_of_a_region(function):
         (7, 3, -1, -1): "background is 0 in this course; -1 means ignore",
         (3, 7, 0, 0): "take the object with the largest IoU in each row",
     }
-    return hints.get(tuple(got), f"expected [7, 3, 0, 0], got {got}")
+    return hint_for(got, hints, f"expected [7, 3, 0, 0], got {got}")
 
 
 @exercise("05.2 hard negatives")
@@ -153,7 +147,7 @@ def hard_negatives(function):
         (2, 3): "those are the easy ones",
     }
     sentence = f"expected [0, 1, 5], the worst first, got {got}"
-    return hints.get(tuple(got), sentence)
+    return hint_for(got, hints, sentence)
 
 
 @exercise("05.3 windows through the network")

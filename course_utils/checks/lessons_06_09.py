@@ -3,25 +3,22 @@
 import torch
 from torch import nn
 
-from course_utils.checks import as_tensor, attempted, close, exercise
+from course_utils.checks import as_tensor, attempted, close, exercise, hint_for
 
 
 @exercise("06.1 in cells")
 def in_cells(function):
     got = as_tensor(function(torch.tensor([4.0, 10.0, 44.0, 61.0]), 8)).tolist()
-    hints = [
-        ([1, 1, 6, 8], None),
-        ([0, 1, 6, 8], "halves round away from zero: 0.5 to 1; torch.round gives 0"),
-        ([0, 1, 5, 7], "round, do not cut off: 5.5 becomes 6"),
-        ([1, 1, 5, 7], "the last cell is included: do not subtract 1"),
-        ([1, 1, 7, 9], "do not add 1 to the last cell: it is included already"),
-        ([32, 80, 352, 488], "from pixels to cells: divide by the stride"),
-        ([0.5, 1.25, 5.5, 7.625], "whole cells are asked for: round"),
-    ]
-    for values, hint in hints:
-        if got == values:
-            return hint
-    return f"the box 4, 10, 44, 61 with stride 8 gave {got}"
+    hints = {
+        (1, 1, 6, 8): None,
+        (0, 1, 6, 8): "halves round away from zero: 0.5 to 1; torch.round gives 0",
+        (0, 1, 5, 7): "round, do not cut off: 5.5 becomes 6",
+        (1, 1, 5, 7): "the last cell is included: do not subtract 1",
+        (1, 1, 7, 9): "do not add 1 to the last cell: it is included already",
+        (32, 80, 352, 488): "from pixels to cells: divide by the stride",
+        (0.5, 1.25, 5.5, 7.625): "whole cells are asked for: round",
+    }
+    return hint_for(got, hints, f"the box 4, 10, 44, 61 with stride 8 gave {got}")
 
 
 @exercise("06.2 bilinear")
@@ -35,8 +32,7 @@ def bilinear(function):
         10.0: "that is one cell; take shares of four",
         90.0: "the shares are swapped: a point nearer to a cell takes more of it",
     }
-    hint = hints.get(round(got, 3), f"at row 0.25, column 1.5 you gave {got:g}")
-    if hint:
+    if hint := hint_for(got, hints, f"at row 0.25, column 1.5 you gave {got:g}"):
         return hint
     try:
         edge = float(function(grid, 2.0, 2.0))
@@ -71,18 +67,16 @@ def average_pool(function):
 @exercise("07.1 smooth L1")
 def smooth_l1(function):
     got = as_tensor(function(torch.tensor([0.0, 0.5, 1.0, -3.0])))
-    hints = [
-        ([0, 0.125, 0.5, 2.5], None),
-        ([0, 0.5, 1, 3], "that is L1; below 1 the loss is a parabola"),
-        ([0, 0.125, 0.5, 4.5], "that is half the square; from 1 on it is a line"),
-        ([0, 0.25, 1, 2.5], "the parabola is half the square"),
-        ([0, 0.125, 1, 3], "the two pieces must meet at 1: subtract 0.5"),
-        ([0, 0.125, 0.5, -3.5], "take the absolute value: -3 costs as much as 3"),
-    ]
-    for values, hint in hints:
-        if close(got, torch.tensor(values, dtype=torch.float32)):
-            return hint
-    return f"for errors 0, 0.5, 1, -3 you gave {[round(v, 3) for v in got.tolist()]}"
+    hints = {
+        (0, 0.125, 0.5, 2.5): None,
+        (0, 0.5, 1, 3): "that is L1; below 1 the loss is a parabola",
+        (0, 0.125, 0.5, 4.5): "that is half the square; from 1 on it is a line",
+        (0, 0.25, 1, 2.5): "the parabola is half the square",
+        (0, 0.125, 1, 3): "the two pieces must meet at 1: subtract 0.5",
+        (0, 0.125, 0.5, -3.5): "take the absolute value: -3 costs as much as 3",
+    }
+    rounded = [round(v, 3) for v in got.tolist()]
+    return hint_for(got, hints, f"for errors 0, 0.5, 1, -3 you gave {rounded}")
 
 
 @exercise("07.2 weights of a compressed layer")
@@ -95,7 +89,7 @@ def compressed_weights(function):
         32 * (6272 + 256) + 256 + 32: "only the second of the two layers has biases",
         6272 * 256 * 32: "two layers: d_in x rank and rank x d_out",
     }
-    return hints.get(got, f"6,272 to 256 with rank 32 gave {got:g}")
+    return hint_for(got, hints, f"6,272 to 256 with rank 32 gave {got:g}")
 
 
 @exercise("07.3 own class's box")
@@ -106,15 +100,12 @@ def own_class_box(function):
         return "background (label 0) has no box: leave its row out"
     if got.shape != (2, 4):
         return f"two regions are not background; yours has shape {tuple(got.shape)}"
-    hints = [
-        ([[4, 5, 6, 7], [16, 17, 18, 19]], None),
-        ([[0, 1, 2, 3], [20, 21, 22, 23]], "class 1 stands at 0: subtract 1"),
-        ([[4, 5, 6, 7], [8, 9, 10, 11]], "the deltas are those of the background row"),
-    ]
-    for values, hint in hints:
-        if close(got, torch.tensor(values, dtype=torch.float32)):
-            return hint
-    return f"for labels 2, 0, 1 you gave {got.int().tolist()}"
+    hints = {
+        ((4, 5, 6, 7), (16, 17, 18, 19)): None,
+        ((0, 1, 2, 3), (20, 21, 22, 23)): "class 1 stands at 0: subtract 1",
+        ((4, 5, 6, 7), (8, 9, 10, 11)): "the deltas are those of the background row",
+    }
+    return hint_for(got, hints, f"for labels 2, 0, 1 you gave {got.int().tolist()}")
 
 
 @exercise("08.1 number of anchors")
@@ -128,25 +119,23 @@ def number_of_anchors(function):
         23 * 30 * 7: "each size comes in each ratio: multiply",
         23 * 30: "each cell has sizes x ratios anchors",
     }
-    return hints.get(got, f"180 x 240, stride 8, 4 sizes, 3 ratios gave {got:g}")
+    return hint_for(got, hints, f"180 x 240, stride 8, 4 sizes, 3 ratios gave {got:g}")
 
 
 @exercise("08.2 label anchors")
 def label_anchors(function):
     ious = torch.tensor([[0.8, 0], [0.5, 0.1], [0.2, 0.6], [0.1, 0.4], [0, 0]])
     got = as_tensor(function(ious, 0.7, 0.3)).tolist()
-    hints = [
-        ([1, -1, 1, -1, 0], None),
-        ([1, -1, -1, -1, 0], "object 1 has no anchor: its best, 2, is positive too"),
-        ([1, 0, 1, 0, 0], "between the limits an anchor is ignored: -1"),
-        ([1, 0, 0, 0, 0], "between the limits -1, and the best of each object is 1"),
-        ([1, 1, 1, 1, 0], "positive from the upper limit on, not from the lower one"),
-    ]
-    known = {tuple(values): hint for values, hint in hints}
-    if tuple(got) not in known:
-        return f"expected one label for each of 5 anchors, got {got}"
-    if known[tuple(got)]:
-        return known[tuple(got)]
+    hints = {
+        (1, -1, 1, -1, 0): None,
+        (1, -1, -1, -1, 0): "object 1 has no anchor: its best, 2, is positive too",
+        (1, 0, 1, 0, 0): "between the limits an anchor is ignored: -1",
+        (1, 0, 0, 0, 0): "between the limits -1, and the best of each object is 1",
+        (1, 1, 1, 1, 0): "positive from the upper limit on, not from the lower one",
+    }
+    sentence = f"expected one label for each of 5 anchors, got {got}"
+    if hint := hint_for(got, hints, sentence):
+        return hint
     alone = torch.tensor([[0.8, 0.0], [0.1, 0.0]])
     if as_tensor(function(alone, 0.7, 0.3)).tolist() != [1, 0]:
         return "an object that no anchor touches (IoU 0 with all) makes none positive"
@@ -156,17 +145,14 @@ def label_anchors(function):
 def objectness_targets(function):
     labels = torch.tensor([3, 0, -1, 1])
     got = as_tensor(function(labels)).tolist()
-    hints = [
-        ([1, 0, 1], None),
-        ([3, 0, 1], "the RPN only asks: object or not? Every class is 1"),
-        ([1, 0, 0, 1], "-1 is no background: leave it out"),
-        ([1, 0, -1, 1], "-1 is left out of the loss: leave it out here too"),
-        ([1, 0, 1, 1], "-1 is no object: leave it out"),
-    ]
-    for values, hint in hints:
-        if got == values:
-            return hint
-    return f"labels 3, 0, -1, 1 gave {got}"
+    hints = {
+        (1, 0, 1): None,
+        (3, 0, 1): "the RPN only asks: object or not? Every class is 1",
+        (1, 0, 0, 1): "-1 is no background: leave it out",
+        (1, 0, -1, 1): "-1 is left out of the loss: leave it out here too",
+        (1, 0, 1, 1): "-1 is no object: leave it out",
+    }
+    return hint_for(got, hints, f"labels 3, 0, -1, 1 gave {got}")
 
 
 @exercise("09.1 stop the gradient")
@@ -194,7 +180,7 @@ def all_four_losses(function):
         3.0: "the head's two losses are missing",
         3.75: "the sum, not the mean",
     }
-    return hints.get(got, f"losses 1, 2, 4 and 8 gave {got:g}")
+    return hint_for(got, hints, f"losses 1, 2, 4 and 8 gave {got:g}")
 
 
 @exercise("09.3 freeze the trunk")

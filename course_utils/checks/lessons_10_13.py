@@ -2,7 +2,7 @@
 
 import torch
 
-from course_utils.checks import as_tensor, attempted, exercise
+from course_utils.checks import as_tensor, attempted, exercise, hint_for
 
 
 @exercise("10.1 speed-up")
@@ -18,7 +18,7 @@ def speed_up(function):
         (23.5, 94.0): "add the proposals to both, not only to the faster one",
         (0.041, 0.011): "before / after: a factor above 1 means faster",
     }
-    return hints.get(tuple(got), f"47 s, 0.5 s and 1.5 s of proposals gave {got}")
+    return hint_for(got, hints, f"47 s, 0.5 s and 1.5 s of proposals gave {got}")
 
 
 @exercise("10.2 Pareto front")
@@ -34,7 +34,7 @@ def front(function):
         (1, 4): "that is the most accurate; a faster one that is worse stays too",
         (2, 5): "those are the beaten ones; return the others",
     }
-    return hints.get(tuple(got), f"of {points} you kept {got}")
+    return hint_for(got, hints, f"of {points} you kept {got}")
 
 
 @exercise("10.3 a budget")
@@ -65,7 +65,7 @@ def count_anchors(function):
         23 * 30 * 9 * (12 * 15 * 6): "the maps add up, they do not multiply",
         180 * 240 * 15: "anchors stand at cells, not at pixels: divide by the stride",
     }
-    return hints.get(got, f"180 x 240, strides 8 and 16, 9 and 6 shapes gave {got}")
+    return hint_for(got, hints, f"180 x 240, strides 8, 16 and 9, 6 shapes gave {got}")
 
 
 @exercise("11.2 focal weight")
@@ -78,7 +78,7 @@ def focal_weight(function):
         0.0011: "leave the logarithm out: only the factor in front of it",
         0.2: "gamma is an exponent, not a factor",
     }
-    return hints.get(got, f"p = 0.9 and gamma = 2 gave {got}")
+    return hint_for(got, hints, f"p = 0.9 and gamma = 2 gave {got}", 1e-4)
 
 
 @exercise("11.3 hard negatives")
@@ -94,22 +94,20 @@ def hard_negatives(function):
         (3,): "one positive and a ratio of 2: two negatives",
         (0, 2, 3, 4, 5): "not all negatives: `ratio` for each positive",
     }
-    return hints.get(got, f"losses {losses.tolist()} gave {list(got)}")
+    return hint_for(got, hints, f"losses {losses.tolist()} gave {list(got)}")
 
 
 @exercise("12.1 from the square")
 def from_square(function):
     got = as_tensor(function(torch.tensor([96.0, 192, 288, 384]), 300, 500)).tolist()
-    hints = [
-        ([125, 150, 375, 300], None),
-        ([75, 250, 225, 500], "height and width are swapped: x goes with the width"),
-        ([73.728, 245.76, 221.184, 491.52], "that goes into the square, not back"),
-        ([125, 150, 288, 384], "scale the lower right corner too"),
-    ]
-    for values, hint in hints:
-        if torch.allclose(torch.tensor(got), torch.tensor(values).float(), atol=0.01):
-            return hint
-    return f"96, 192, 288, 384 in a photograph of 300 x 500 gave {got}"
+    hints = {
+        (125, 150, 375, 300): None,
+        (75, 250, 225, 500): "height and width are swapped: x goes with the width",
+        (73.728, 245.76, 221.184, 491.52): "that goes into the square, not back",
+        (125, 150, 288, 384): "scale the lower right corner too",
+    }
+    sentence = f"96, 192, 288, 384 in a photograph of 300 x 500 gave {got}"
+    return hint_for(got, hints, sentence, 0.02)
 
 
 @exercise("12.2 cache or not")
@@ -124,7 +122,7 @@ def cache_seconds(function):
         (30.0, 42.0): "without a cache the trunk runs in each pass",
         (160.0, 42.0): "without a cache nothing is written or read",
     }
-    return hints.get(tuple(got), f"1,000 photographs in 5 passes gave {got}")
+    return hint_for(got, hints, f"1,000 photographs in 5 passes gave {got}")
 
 
 @exercise("12.3 what to work on")
@@ -139,7 +137,7 @@ def shares(function):
         (0.4, 0.632): "an object found twice is a wrong answer too",
         (0.4, 0.65): "the second finding of an object is not right",
     }
-    return hints.get(tuple(got), f"{total | {'missed': 90}} gave {got}")
+    return hint_for(got, hints, f"{total | {'missed': 90}} gave {got}")
 
 
 @exercise("13.1 from YOLO")
@@ -153,14 +151,9 @@ def from_yolo(function):
         (0.4, 0.2, 0.6, 0.3): "multiply by the image's width and height",
         (192.0, 128.0, 288.0, 192.0): "swapped: x goes with the width",
         (192.0, 72.0, 448.0, 168.0): "half the size on each side, not all of it",
-        (
-            257.0,
-            97.0,
-            384.0,
-            144.0,
-        ): "YOLO counts no pixels: nothing to add or subtract",
+        (257, 97, 384, 144): "YOLO counts no pixels: nothing to add or subtract",
     }
-    return hints.get(tuple(got), f"0.5 0.25 0.2 0.1 of 640 x 480 gave {got}")
+    return hint_for(got, hints, f"0.5 0.25 0.2 0.1 of 640 x 480 gave {got}")
 
 
 @exercise("13.2 turn a box")
@@ -171,15 +164,10 @@ def turn_right(function):
         (10.0, 20.0, 50.0, 40.0): "nothing moved",
         (20.0, 50.0, 40.0, 90.0): "that is a quarter to the left",
         (40.0, 10.0, 20.0, 50.0): "the corners are swapped: the smaller x comes first",
-        (
-            60.0,
-            10.0,
-            80.0,
-            50.0,
-        ): "the new x counts from the old lower border: height - y",
+        (60, 10, 80, 50): "the new x counts from the old lower border: height - y",
         (50.0, 20.0, 90.0, 40.0): "that is a mirror image; x and y change places, too",
     }
-    return hints.get(tuple(got), f"10, 20, 50, 40 of 100 x 60 pixels gave {got}")
+    return hint_for(got, hints, f"10, 20, 50, 40 of 100 x 60 pixels gave {got}")
 
 
 @exercise("13.3 a fair split")

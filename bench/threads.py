@@ -1,6 +1,6 @@
 """What idle threads cost: a training step alone, beside a busy process, two at once.
 
-    python -m tests.bench_threads [ROUNDS]
+    python -m bench threads [ROUNDS]
 
 Each row starts fresh processes with other settings of OpenMP, since they are read when
 torch is loaded. Prints medians of Faster R-CNN's step in milliseconds (4 scenes, frozen
@@ -55,7 +55,7 @@ def median_step(steps, start):
 def start_worker(setting, steps, start=0.0):
     names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
     clean = {k: v for k, v in os.environ.items() if k not in names}
-    command = [sys.executable, "-m", "tests.bench_threads", "step", str(steps)]
+    command = [sys.executable, "-m", "bench.threads", "step", str(steps)]
     return subprocess.Popen(
         [*command, str(start)], env=clean | setting, stdout=subprocess.PIPE, text=True
     )
@@ -67,7 +67,7 @@ def result(worker):
 
 def main(rounds=2):
     print(f"{'':20} {'alone':>8} {'beside busy':>12} {'two at once':>18}")
-    for _ in range(rounds):
+    for _ in range(int(rounds)):
         for name, setting in SETTINGS.items():
             alone = result(start_worker(setting, 40))
             busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -80,8 +80,5 @@ def main(rounds=2):
             print(row, flush=True)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["step"]:
-        print(median_step(int(sys.argv[2]), float(sys.argv[3])))
-    else:
-        main(*map(int, sys.argv[1:]))
+if __name__ == "__main__":  # a worker, that is: step STEPS START
+    print(median_step(int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,35 @@
+"""Our functions against the libraries', side by side in one process: `make bench`.
+
+    python -m bench                       all rows of ours against a library's
+    python -m bench proposals             recall and MABO of selective search, 10 min
+    python -m bench faster                train Faster R-CNN, ours and torchvision's
+    python -m bench training              how good ours is after its first minutes
+    python -m bench sliders [LESSON ...]  how soon the explorers answer
+    python -m bench threads [ROUNDS]      what idle threads cost
+
+Each row is the median of several pairs of calls, ours and the reference in turn, so
+that both meet the same machine. A ratio below 1 means that ours is faster.
+"""
+
+import importlib
+import sys
+
+JOBS = {
+    "rows": "rows.main",
+    "proposals": "proposals.proposal_table",
+    "faster": "training.bench_faster",
+    "training": "training.bench_training",
+    "sliders": "sliders.bench_sliders",
+    "threads": "threads.main",
+}
+
+
+def main(name="rows", *arguments):
+    if name not in JOBS:
+        sys.exit(__doc__)
+    module, function = JOBS[name].split(".")
+    getattr(importlib.import_module(f"bench.{module}"), function)(*arguments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,173 @@
+"""Rows of `make bench`: one function of ours beside one of a library."""
+
+import contextlib
+import io
+import statistics
+import time
+
+import skimage.data
+import torch
+import torchvision
+from pycocotools.cocoeval import COCOeval
+from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
+
+from bench.proposals import image_sets
+from bench.references import opencv_search, to_coco
+from course_utils import backbone, roi
+from course_utils.backbone import SmallResNet
+from course_utils.boxes import batched_nms, box_iou, giou, nms
+from course_utils.data import VOCDataset, find_data
+from course_utils.metrics import evaluate
+from course_utils.proposals import selective_search
+from course_utils.segmentation import felzenszwalb
+from course_utils.widgets.metrics import pretend_detector
+
+RUNS = 41
+
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def compare(name, ours, reference, runs=RUNS):
+    """Print one row; returns the ratio of the median times."""
+    ours(), reference()  # compile, warm up
+    pairs = [(seconds(ours), seconds(reference)) for _ in range(runs)]
+    mine, theirs = (1000 * statistics.median(column) for column in zip(*pairs))
+    print(f"{name:44} {mine:8.3f} ms {theirs:8.3f} ms {mine / theirs:7.2f}x")
+    return mine / theirs
+
+
+def random_boxes(count, room):
+    """Boxes of 10 to 100 pixels in a square of `room` pixels, and scores."""
+    corner = torch.rand(count, 2) * room
+    boxes = torch.cat([corner, corner + 10 + torch.rand(count, 2) * 90], 1)
+    return boxes, torch.rand(count)
+
+
+def bench_boxes():
+    for room, threshold in (200, 0.3), (200, 0.7), (400, 0.5), (1000, 0.5):
+        boxes, scores = random_boxes(1000, room)
+        kept = len(nms(boxes, scores, threshold))
+        compare(
+            f"nms, 1,000 boxes, IoU > {threshold}, keeps {kept}",
+            lambda b=boxes, s=scores, t=threshold: nms(b, s, t),
+            lambda b=boxes, s=scores, t=threshold: torchvision.ops.nms(b, s, t),
+        )
+    boxes, scores = random_boxes(1000, 400)
+    labels = torch.randint(1, 9, (1000,))
+    compare(
+        "batched_nms, 1,000 boxes, 8 classes",
+        lambda: batched_nms(boxes, scores, labels, 0.5),
+        lambda: torchvision.ops.batched_nms(boxes, scores, labels, 0.5),
+    )
+    a, b = random_boxes(1000, 400)[0], random_boxes(1000, 400)[0]
+    compare(
+        "box_iou, 1,000 x 1,000",
+        lambda: box_iou(a, b),
+        lambda: torchvision.ops.box_iou(a, b),
+    )
+    compare(
+        "giou, 1,000 x 1,000",
+        lambda: giou(a, b),
+        lambda: torchvision.ops.generalized_box_iou(a, b),
+    )
+
+
+def bench_roi():
+    """512 regions of a map (1, 128, 18, 24), forward and backward."""
+    # Freed at once: glibc then keeps freed memory, as in a training, and no call spends
+    # a quarter of its time on asking the system for new pages.
+    torch.empty(30 << 20, dtype=torch.uint8)
+    corner = torch.rand(512, 2) * torch.tensor([120.0, 80])
+    regions = [torch.cat([corner, corner + 16 + torch.rand(512, 2) * 60], 1)]
+    layout = {"memory_format": torch.channels_last}
+    features = torch.randn(1, 128, 18, 24).to(**layout).requires_grad_()
+    gradient = torch.randn(512, 128, 7, 7)
+
+    def both(layer, **settings):
+        layer(features, regions, 7, 1 / 8, **settings).backward(gradient)
+
+    library = torchvision.ops
+    aligned = {"sampling_ratio": 2, "aligned": True}
+    compare(
+        "roi_align, 512 regions, forward + backward",
+        lambda: both(roi.roi_align),
+        lambda: both(library.roi_align, **aligned),
+        9,
+    )
+    compare(
+        "roi_pool, 512 regions, forward + backward",
+        lambda: both(roi.roi_pool),
+        lambda: both(library.roi_pool),
+        9,
+    )
+
+
+def bench_trunk():
+    """A training step of the trunk: in mixed precision, and in float32 throughout."""
+    trunk, images = SmallResNet().train(), torch.rand(4, 3, 184, 240)
+
+    def step():
+        trunk(images).sum().backward()
+
+    def exact_step():
+        ours = backbone.mixed_precision
+        backbone.mixed_precision = lambda training: ours(False)
+        step()
+        backbone.mixed_precision = ours
+
+    compare("trunk, training step, against float32", step, exact_step, 9)
+
+
+def bench_proposals():
+    coffee = skimage.data.coffee()
+    compare(
+        "felzenszwalb against scikit-image, 400 x 600",
+        lambda: felzenszwalb(coffee, 100),
+        lambda: skimage_felzenszwalb(coffee, 100, 0.8, 30),
+        5,
+    )
+    for name, dataset in image_sets(5, 3).items():
+        images = [dataset[i][0] for i in range(len(dataset))]
+        for quality in (False, True):
+            kind = "Quality" if quality else "Fast"
+            compare(
+                f"selective search, OpenCV {kind}, {name}",
+                lambda i=images: [selective_search(image) for image in i],
+                lambda i=images, q=quality: [opencv_search(image, q) for image in i],
+                3,
+            )
+
+
+def bench_scorer():
+    dataset = VOCDataset(find_data("tabletop"), "test")
+    targets = [dataset.target(i) for i in range(len(dataset))]
+    answers = pretend_detector(targets, len(dataset.classes) + 1, (180, 240))
+    ready = to_coco(answers, targets, len(dataset.classes))
+
+    def reference():
+        with contextlib.redirect_stdout(io.StringIO()):
+            judge = COCOeval(ready.cocoGt, ready.cocoDt, "bbox")
+            judge.evaluate()
+            judge.accumulate()
+
+    compare(
+        f"evaluate against pycocotools, {len(targets)} images",
+        lambda: evaluate(answers, targets, dataset.classes),
+        reference,
+        5,
+    )
+
+
+def main():
+    torch.manual_seed(0)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{'':44} {'ours':>11} {'library':>11} {'ratio':>8}")
+    bench_boxes()
+    bench_roi()
+    bench_trunk()
+    bench_proposals()
+    bench_scorer()

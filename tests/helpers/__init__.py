@@ -1,0 +1,1 @@
+"""What several test files share; these import no test, and no test another."""
