@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from course_utils.boxes import clip_boxes
 from course_utils.data import read_pixels
+from course_utils.devices import predict_one
 from course_utils.env import in_ci
 from course_utils.export import unique_names, write_text, write_voc_xml
 from course_utils.label_files import SUFFIXES, find_files
@@ -46,10 +47,11 @@ def list_images(names):
 def detect_objects(model, pixels, min_score=0.5):
     """The answer of a detector to one image, without weak and without empty boxes.
 
-    pixels: uint8 (3, H, W). Returns boxes (N, 4), labels (N,), scores (N,). Lesson 13.
+    pixels: uint8 (3, H, W), on any device, where the boxes (N, 4), labels (N,) and
+    scores (N,) come back. Lesson 13.
     """
     with torch.no_grad():
-        answer = model([pixels.float() / 255])[0]
+        answer = predict_one(model, pixels.float() / 255)
     boxes = clip_boxes(answer["boxes"], pixels.shape[1:])
     keep = (answer["scores"] >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return {
@@ -61,7 +63,7 @@ def detect_objects(model, pixels, min_score=0.5):
 
 def draw_answer(pixels, answer, classes):
     """A picture with boxes, names and scores drawn: uint8 (3, H, W) -> PIL image."""
-    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    image = Image.fromarray(pixels.cpu().permute(1, 2, 0).numpy())
     pen, line = ImageDraw.Draw(image), max(2, max(image.size) // 300)
     size = max(10, max(image.size) // 50)
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)

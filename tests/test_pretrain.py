@@ -168,7 +168,7 @@ def test_a_trunk_gives_float32_in_both_modes(monkeypatch):
     torch.manual_seed(0)
     trunk, images = SmallResNet((8, 8, 8)), torch.rand(2, 3, 32, 40)
     rough = trunk.train()(images)
-    monkeypatch.setattr(backbone, "mixed_precision", lambda _: env.mixed_precision(0))
+    monkeypatch.setattr(backbone, "mixed_precision", lambda *_: env.mixed_precision(0))
     exact = trunk(images)
     assert rough.dtype == exact.dtype == torch.float32
     difference = (rough - exact).abs().max()
