@@ -4,10 +4,13 @@ import torch
 
 
 def device_of(model):
-    """The device of a network's weights; the CPU for one without any. Lesson 02."""
-    for weight in model.parameters():
-        return weight.device
-    return torch.device("cpu")
+    """The device of a network's weights; the CPU for one without any, as a function.
+
+    Lesson 02.
+    """
+    weights = model.parameters() if hasattr(model, "parameters") else iter(())
+    weight = next(weights, None)
+    return torch.device("cpu") if weight is None else weight.device
 
 
 def to_device(value, device):
