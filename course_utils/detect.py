@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from course_utils.boxes import clip_boxes
 from course_utils.data import read_pixels
+from course_utils.devices import predict_one
 from course_utils.env import in_ci
 from course_utils.export import unique_names, write_voc_xml
 from course_utils.files import write_text, write_whole
@@ -45,10 +46,11 @@ def list_images(names):
 def detect_objects(model, pixels, min_score=0.5):
     """The answer of a detector to one image, without weak and without empty boxes.
 
-    pixels: uint8 (3, H, W). Returns boxes (N, 4), labels (N,), scores (N,). Lesson 13.
+    pixels: uint8 (3, H, W), on any device, where the boxes (N, 4), labels (N,) and
+    scores (N,) come back. Lesson 13.
     """
     with torch.no_grad():
-        answer = model([as_float(pixels)])[0]
+        answer = predict_one(model, as_float(pixels))
     boxes = clip_boxes(answer["boxes"], pixels.shape[1:])
     keep = (answer["scores"] >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return {
@@ -60,7 +62,7 @@ def detect_objects(model, pixels, min_score=0.5):
 
 def draw_answer(pixels, answer, classes):
     """A picture with boxes, names and scores drawn: uint8 (3, H, W) -> PIL image."""
-    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    image = Image.fromarray(pixels.cpu().permute(1, 2, 0).numpy())
     longest = max(image.size)
     draw_on(image, answer, classes, max(10, longest // 50), max(2, longest // 300))
     return image

@@ -10,6 +10,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 from course_utils.backbone import freeze
 from course_utils.boxes import decode_boxes, encode_boxes
 from course_utils.data import VOCDataset, check_targets, collate, find_data
+from course_utils.devices import check_images, to_device
 from course_utils.env import mixed_precision
 from course_utils.matching import label_boxes, sample_balanced
 from course_utils.metrics import Timer
@@ -91,11 +92,19 @@ def stack_images(images, stride=8):
     """Images of different sizes as one batch (B, 3, H, W), and their sizes.
 
     Smaller ones are filled up with grey at the right and below; H and W are multiples
-    of `stride`, so that each cell of the map lies over whole pixels. Lesson 07.
+    of `stride`, so that each cell of the map lies over whole pixels. Half precision
+    becomes float32. Raises ValueError for whole numbers. Lesson 07.
     """
+    if not all(image.is_floating_point() for image in images):
+        kinds = {str(image.dtype) for image in images}
+        raise ValueError(
+            f"images of {', '.join(sorted(kinds))}: give floats in 0..1, from uint8 by"
+            " image.float() / 255"
+        )
     sizes = [tuple(image.shape[-2:]) for image in images]
     height, width = (-(-max(side) // stride) * stride for side in zip(*sizes))
-    batch = images[0].new_full((len(images), 3, height, width), 0.5)
+    shape = len(images), 3, height, width
+    batch = images[0].new_full(shape, 0.5, dtype=torch.float32)
     for place, image in zip(batch, images):
         place[:, : image.shape[1], : image.shape[2]] = image
     return batch, sizes
@@ -145,7 +154,8 @@ class FastRCNN(nn.Module):
         return self.answers(images)
 
     def losses(self, images, targets):
-        targets = check_targets(targets, self.head.num_classes)
+        images = check_images(self, images)
+        targets = check_targets(targets, self.head.num_classes, images[0].device)
         if any("proposals" not in target for target in targets):
             raise ValueError(
                 "Fast R-CNN trains on given proposals: add target['proposals'], (N, 4),"
@@ -162,7 +172,7 @@ class FastRCNN(nn.Module):
             for boxes, target in zip(proposals, targets)
         ]
         boxes, labels, objects = zip(*sampled)
-        with mixed_precision(self.training and self.mixed):
+        with mixed_precision(self.training and self.mixed, features.device):
             scores, deltas = self.head(self.pooled(features, boxes))
         known = (torch.cat(part) for part in (boxes, labels, objects))
         return head_loss(scores.float(), deltas.float(), *known)
@@ -170,6 +180,7 @@ class FastRCNN(nn.Module):
     @torch.no_grad()
     def answers(self, images, proposals=None):
         """One answer for each image; proposals: a list of (N, 4)."""
+        images = check_images(self, images)
         if proposals is None:
             with self.timer("proposals"):
                 proposals = [selective_search(i, self.windows) for i in images]
@@ -179,6 +190,7 @@ class FastRCNN(nn.Module):
         return self.region_answers(features, proposals, sizes)
 
     def region_answers(self, features, proposals, sizes):
+        proposals = to_device(proposals, features.device)
         with self.timer("regions"):
             scores, deltas = self.head(self.pooled(features, proposals))
         with self.timer("nms"):
@@ -194,19 +206,19 @@ def compress(layer, rank):
     """A linear layer as two small ones, by singular value decomposition.
 
     (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V, cut off after
-    the `rank` largest singular values. Raises ValueError for a rank that the layer
-    can not have. Source: Fast R-CNN, section 3.1. Lesson 07.
+    the `rank` largest singular values, on the layer's device. Raises ValueError for a
+    rank that the layer can not have. Source: Fast R-CNN, section 3.1. Lesson 07.
     """
     d_out, d_in = layer.weight.shape
     if not 1 <= rank <= min(d_out, d_in):
         most = min(d_out, d_in)
         raise ValueError(f"rank {rank}: a layer {d_in} -> {d_out} has 1 to {most}")
-    u, s, v = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
+    u, s, v = torch.linalg.svd(layer.weight.detach().float(), full_matrices=False)
     first, second = nn.Linear(d_in, rank, bias=False), nn.Linear(rank, d_out)
     first.weight.data.copy_(s[:rank, None] * v[:rank])
     second.weight.data.copy_(u[:, :rank])
     second.bias.data.copy_(layer.bias.detach())
-    return nn.Sequential(first, second)
+    return nn.Sequential(first, second).to(layer.weight.device)
 
 
 def all_scenes(windows=0):

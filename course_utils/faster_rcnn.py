@@ -7,6 +7,7 @@ import torch
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import Frozen, freeze
 from course_utils.data import check_targets
+from course_utils.devices import check_images, device_of, to_device
 from course_utils.fast_rcnn import FastRCNN, RegionHead, all_scenes
 from course_utils.roi import roi_align
 from course_utils.rpn import RPN, ProposalNet
@@ -27,7 +28,8 @@ class FasterRCNN(FastRCNN):
         self.rpn = rpn
 
     def losses(self, images, targets):
-        targets = check_targets(targets, self.head.num_classes)
+        images = check_images(self, images)
+        targets = check_targets(targets, self.head.num_classes, images[0].device)
         batch, sizes = self.prepare(images)
         features = self.trunk(batch)
         outputs = self.rpn(features)
@@ -37,6 +39,7 @@ class FasterRCNN(FastRCNN):
 
     @torch.no_grad()
     def answers(self, images):
+        images = check_images(self, images)
         with self.timer("trunk"):
             batch, sizes = self.prepare(images)
             features = self.trunk(batch)
@@ -68,6 +71,7 @@ class WithProposals:
 
     def __iter__(self):
         for images, targets in self.loader:
+            images = to_device(images, device_of(self.net))
             found = self.net(images)
             targets = [
                 target | {"proposals": answer["boxes"]}

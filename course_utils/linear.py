@@ -13,13 +13,16 @@ def mean_length(features, count=2000, seed=0):
 def margins(features, weight, bias, part=2048):
     """features @ weight + bias in float32, a part at a time to save memory.
 
-    features: array (R, D), may be float16 on disk; weight (D, K), bias (K,) tensors ->
-    tensor (R, K). Lesson 05.
+    features: tensor or array (R, D), may be float16 on disk; weight (D, K), bias (K,)
+    tensors -> tensor (R, K) on their device. Lesson 05.
     """
-    parts = [torch.zeros(0, weight.shape[1])]
+    weight, bias = weight.float(), bias.float()
+    parts = [weight.new_zeros(0, weight.shape[1])]
     for start in range(0, len(features), part):
-        some = np.asarray(features[start : start + part], np.float32)
-        parts.append(torch.from_numpy(some) @ weight + bias)
+        some = features[start : start + part]
+        if not torch.is_tensor(some):
+            some = torch.from_numpy(np.asarray(some, np.float32))
+        parts.append(some.to(weight.device).float() @ weight + bias)
     return torch.cat(parts)
 
 
@@ -93,9 +96,10 @@ def ridge(x, y, strength=300.0):
 
     Minimises |x w + b - y|^2 + strength |w|^2; b is free. Lesson 05.
     """
+    x, y = x.float(), y.float()
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
-    gram = x.T @ x + strength * torch.eye(x.shape[1])
+    gram = x.T @ x + strength * torch.eye(x.shape[1], device=x.device)
     weight = torch.linalg.solve(gram, x.T @ y)
     return weight, y_mean - x_mean @ weight
 
@@ -108,8 +112,8 @@ def train_box_regression(features, labels, deltas, num_classes, strength=300.0):
     as they are. Source: R-CNN, appendix C. Lesson 05.
     """
     size = features.shape[1]
-    weights = torch.zeros(num_classes - 1, size, 4)
-    biases = torch.zeros(num_classes - 1, 4)
+    weights = torch.zeros(num_classes - 1, size, 4, device=features.device)
+    biases = torch.zeros(num_classes - 1, 4, device=features.device)
     for k in range(num_classes - 1):
         mine = labels == k + 1
         if mine.any():

@@ -13,6 +13,7 @@ from course_utils.boxes import (
     to_center,
 )
 from course_utils.data import VOCDataset, check_targets, collate, find_data
+from course_utils.devices import check_images, device_of, to_device
 from course_utils.env import return_memory
 from course_utils.pictures import ObjectCrops
 from course_utils.targets import check_labels, image_name
@@ -36,9 +37,10 @@ class Classifier(nn.Module):
         self.last = nn.Linear(channels, num_classes - 1)
 
     def forward(self, images, targets=None):
-        scores = self.last(self.trunk(torch.stack(images)).mean((2, 3)))
+        batch = torch.stack(check_images(self, images))
+        scores = self.last(self.trunk(batch).mean((2, 3)))
         if self.training:
-            labels = torch.cat(self.wanted(targets))
+            labels = torch.cat(self.wanted(targets)).to(scores.device)
             return {"class": F.cross_entropy(scores, labels - 1)}
         best = scores.softmax(-1).max(-1)
         return [
@@ -76,13 +78,13 @@ def train_on_crops(model, epochs=80):
     return fit(model, loader, epochs, lr=3e-3, weight_decay=0.05, name="crops")
 
 
-def cell_anchors(shape, size):
+def cell_anchors(shape, size, device=None):
     """A square around the center of each of the (H, W) cells: (HW, 4) pixels.
 
     size: (height, width) of the image; the side is a third of its height. Lesson 02.
     """
-    y = (torch.arange(shape[0]) + 0.5) * size[0] / shape[0]
-    x = (torch.arange(shape[1]) + 0.5) * size[1] / shape[1]
+    y = (torch.arange(shape[0], device=device) + 0.5) * size[0] / shape[0]
+    x = (torch.arange(shape[1], device=device) + 0.5) * size[1] / shape[1]
     y, x = (v.flatten() for v in torch.meshgrid(y, x, indexing="ij"))
     half = size[0] / 6
     return torch.stack([x - half, y - half, x + half, y + half], 1)
@@ -127,7 +129,7 @@ def left_to_right(target):
     """
     boxes = torch.as_tensor(target["boxes"], dtype=torch.float32).reshape(-1, 4)
     order = (boxes[:, 0] + boxes[:, 2]).argsort(stable=True)
-    return boxes[order], torch.as_tensor(target["labels"])[order]
+    return boxes[order], torch.as_tensor(target["labels"], device=boxes.device)[order]
 
 
 def localize_loss(look, scores, deltas, boxes, labels, anchors):
@@ -169,11 +171,13 @@ class Localizer(nn.Module):
         self.size, self.box_weight = size, box_weight
 
     def forward(self, images, targets=None):
-        features = self.trunk(torch.stack(images).float())
-        anchors = cell_anchors(features.shape[-2:], self.size)
+        batch = torch.stack(check_images(self, images)).float()
+        features = self.trunk(batch)
+        anchors = cell_anchors(features.shape[-2:], self.size, features.device)
         look, scores, deltas = self.head(features)
         if self.training:
-            losses = localize_loss(look, scores, deltas, *self.wanted(targets), anchors)
+            wanted = self.wanted(targets, features.device)
+            losses = localize_loss(look, scores, deltas, *wanted, anchors)
             return losses | {"box": self.box_weight * losses["box"]}
         weights = look.softmax(1).transpose(1, 2)  # (B, k, HW)
         boxes = weights @ decode_boxes(deltas, anchors, STDS)
@@ -183,9 +187,9 @@ class Localizer(nn.Module):
             for b, i, s in zip(boxes, best.indices, best.values)
         ]
 
-    def wanted(self, targets):
+    def wanted(self, targets, device=None):
         """Boxes (B, k, 4) and labels (B, k) of the targets, from left to right."""
-        targets = check_targets(targets, self.head.num_classes)
+        targets = check_targets(targets, self.head.num_classes, device)
         for i, target in enumerate(targets):
             where, found = image_name(target, i), len(target["boxes"])
             if found != self.head.k:
@@ -211,20 +215,27 @@ def keep_features(dataset, trunk):
     return_memory()  # room for the maps: glibc holds what trainings before have freed
     kept = []
     for image, target in (dataset[i] for i in range(len(dataset))):
-        middle, deep = trunk(image[None])
+        middle, deep = trunk(image[None].to(device_of(trunk)))
         deep = F.interpolate(deep, middle.shape[2:])
-        kept.append((torch.cat([middle, deep], 1)[0].half(), target))
+        maps = torch.cat([middle, deep], 1)[0].half()
+        kept.append((maps.to(image.device), target))
     return kept
 
 
 @torch.no_grad()
 def predict(model, dataset, batch=50):
-    """The model's answers for a whole data set, as a list of dicts. Lesson 02."""
+    """The model's answers for a whole data set, as a list of dicts. Lesson 02.
+
+    Images are moved to the model's device, `batch` at a time, and the answers come back
+    to where the images were.
+    """
     model.eval()
-    answers = []
+    device, answers = device_of(model), []
     for start in range(0, len(dataset), batch):
         items = range(start, min(start + batch, len(dataset)))
-        answers += model([dataset[i][0] for i in items])
+        images = [dataset[i][0] for i in items]
+        found = model(to_device(images, device))
+        answers += [to_device(a, image.device) for a, image in zip(found, images)]
     return answers
 
 
@@ -234,8 +245,8 @@ def localize_scores(answers, dataset):
     Answers and objects are paired from left to right. Lesson 02.
     """
     right, ious = [], []
-    for answer, i in zip(answers, range(len(dataset))):
-        boxes, labels = left_to_right(dataset[i][1])
+    for answer, i in zip(to_device(answers, "cpu"), range(len(dataset))):
+        boxes, labels = left_to_right(to_device(dataset[i][1], "cpu"))
         found_boxes, found_labels = left_to_right(answer)
         right.append((found_labels == labels).float())
         ious.append(box_iou(found_boxes, boxes).diagonal())

@@ -27,7 +27,8 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
                 " diverged makes such boxes; lower its learning rate"
             )
     if len(objects) == 0 or len(boxes) == 0:
-        return torch.full((len(boxes),), -1), boxes.new_zeros(len(boxes))
+        none = torch.full((len(boxes),), -1, device=boxes.device)
+        return none, torch.zeros(len(boxes), device=boxes.device)
     ious = box_iou(boxes, objects)  # (N, G)
     iou, nearest = ious.max(1)
     match = torch.where(iou >= positive, nearest, -2)
@@ -48,10 +49,10 @@ def label_boxes(boxes, target, **limits):
     the box itself. limits: for `match_boxes`. Lesson 07.
     """
     match, _ = match_boxes(boxes, target["boxes"], **limits)
-    labels, objects = torch.where(match == -2, -1, 0), boxes.clone()
+    labels, objects = torch.where(match == -2, -1, 0), boxes.float().clone()
     hit = match >= 0
     labels[hit] = target["labels"][match[hit]]
-    objects[hit] = target["boxes"][match[hit]]
+    objects[hit] = target["boxes"][match[hit]].float()
     if "difficult" in target:
         labels[hit] = torch.where(target["difficult"][match[hit]], -1, labels[hit])
     return labels, objects
@@ -62,12 +63,14 @@ def sample_balanced(labels, count, positive_share=0.25):
 
     labels (N,): above 0 positive, 0 background, -1 never drawn. Missing positives are
     made up by background. Returns indices, the positives first; fewer than `count`,
-    down to none, where there are no more. Source: Fast R-CNN, section 2.3. Lesson 07.
+    down to none, where there are no more. One seed draws the same on every device.
+    Source: Fast R-CNN, section 2.3. Lesson 07.
     """
     positive = (labels > 0).nonzero().flatten()
     background = (labels == 0).nonzero().flatten()
     most = int(count * positive_share)
-    positive = positive[torch.randperm(len(positive))[:most]]
-    room = count - len(positive)
-    background = background[torch.randperm(len(background))[:room]]
+    drawn = torch.randperm(len(positive))[:most]
+    positive = positive[drawn.to(labels.device)]
+    drawn = torch.randperm(len(background))[: count - len(positive)]
+    background = background[drawn.to(labels.device)]
     return torch.cat([positive, background])

@@ -12,6 +12,7 @@ import torch
 
 from course_utils.boxes import box_iou
 from course_utils.compiled import njit
+from course_utils.devices import to_device, wait_for_device
 from course_utils.env import REPOSITORY, peak_memory_mb
 from course_utils.files import write_text
 from course_utils.scorer_input import scorer_input
@@ -109,6 +110,11 @@ def average_precision(precision, recall, method="coco"):
     return float(np.sum(falling[place[place < len(falling)]]) / len(points))
 
 
+def plain(values, kind=None):
+    """A tensor on any device, or what else numpy takes, as an array."""
+    return np.asarray(to_device(values, "cpu"), kind)
+
+
 def ignored_objects(target):
     """Which of N objects need not be found: (ignored, crowd), both (N,) bool.
 
@@ -116,8 +122,8 @@ def ignored_objects(target):
     is False everywhere. Lesson 04.
     """
     none = np.zeros(len(target["labels"]), bool)
-    crowd = np.asarray(target.get("iscrowd", none), bool)
-    return crowd | np.asarray(target.get("difficult", none), bool), crowd
+    crowd = plain(target.get("iscrowd", none), bool)
+    return crowd | plain(target.get("difficult", none), bool), crowd
 
 
 def score_class(
@@ -132,13 +138,13 @@ def score_class(
     min_ious = np.asarray(min_ious, np.float64)
     scores, verdicts, objects = [], [], 0
     for answer, target in zip(answers, targets):
-        mine = np.asarray(answer["labels"]) == label
-        true = np.asarray(target["labels"]) == label
+        mine = plain(answer["labels"]) == label
+        true = plain(target["labels"]) == label
         ignored, crowd = (flags[true] for flags in ignored_objects(target))
         objects += int((~ignored).sum())
-        score = np.asarray(answer["scores"])[mine]
-        boxes = np.asarray(answer["boxes"], np.float64)[mine]
-        truth = np.asarray(target["boxes"], np.float64)[true]
+        score = plain(answer["scores"])[mine]
+        boxes = plain(answer["boxes"], np.float64)[mine]
+        truth = plain(target["boxes"], np.float64)[true]
         order = np.argsort(-score, kind="stable")
         if ties == "group":  # an order that does not depend on the input's
             order = np.lexsort((*boxes.T, -score))
@@ -225,9 +231,10 @@ def sort_mistakes(answer, target, min_score=0.5):
     >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
     with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
     ``background`` (all else), and rows of the target for ``missed``. Answers that hit a
-    difficult object or a crowd best are in none. Source: after Hoiem et al. 2012.
-    Lesson 12.
+    difficult object or a crowd best are in none. Computed on the CPU.
+    Source: after Hoiem et al. 2012. Lesson 12.
     """
+    answer, target = to_device(answer, "cpu"), to_device(target, "cpu")
     kinds = {k: [] for k in ("right", "twice", "class", "place", "background")}
     free = torch.ones(len(target["boxes"]), dtype=torch.bool)
     ignored = torch.from_numpy(ignored_objects(target)[0])
@@ -256,7 +263,8 @@ def sort_mistakes(answer, target, min_score=0.5):
 class Timer:
     """Seconds spent in named phases: ``with timer("proposals"): ...``. Lesson 05.
 
-    ``timer.seconds`` is {name: seconds}, summed over all times a phase was entered.
+    ``timer.seconds`` is {name: seconds}, summed over all times a phase was entered. The
+    clock waits for a GPU's work, before a phase and at its end.
     """
 
     def __init__(self):
@@ -264,10 +272,12 @@ class Timer:
 
     @contextmanager
     def __call__(self, name):
+        wait_for_device()
         start = time.perf_counter()
         try:
             yield
         finally:
+            wait_for_device()
             passed = time.perf_counter() - start
             self.seconds[name] = self.seconds.get(name, 0) + passed
 

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from course_utils.anchors import AnchorGrid
 from course_utils.backbone import imagenet_trunk
 from course_utils.data import Images, VOCDataset, find_data, flip
+from course_utils.devices import device_of
 from course_utils.env import REPOSITORY, cached_array, in_ci, load_weights, save_weights
 from course_utils.fast_rcnn import FastRCNN, RegionHead
 from course_utils.faster_rcnn import FasterRCNN
@@ -75,10 +76,10 @@ def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
         steps = range(0, n, batch)
         for i in tqdm(steps, desc=name, disable=in_ci(), leave=False):
             squares = [to_square(images[k]) for k in range(i, min(i + batch, n))]
-            squares = torch.stack(squares)
+            squares = torch.stack(squares).to(device_of(trunk))
             for start, some in ((0, squares), (n, squares.flip(3)))[: 1 + mirror]:
                 maps = torch.cat([part.flatten(1) for part in trunk(some)], 1)
-                array[start + i : start + i + len(some)] = maps.numpy()
+                array[start + i : start + i + len(some)] = maps.cpu().numpy()
             let_go(array)
 
     shape = (n * (1 + mirror), sum(map(math.prod, SHAPES)))
@@ -175,17 +176,29 @@ class Neck(nn.Module):
         return torch.relu(self.norm(self.fine(fine) + up + whole))
 
 
-class Prepare:
+class Prepare(nn.Module):
     """What a detector does with a list of images before its neck sees them.
 
     Photographs (3, H, W) go through the frozen trunk; rows of `frozen_maps` are taken
-    as they are. Gives two maps, and [(384, 384)] for each image. Lesson 12.
+    as they are. Gives two maps, and [(384, 384)] for each image. The trunk moves with
+    the detector, but is not among what is saved of it: it comes with a pip package.
+    Lesson 12.
     """
 
     def __init__(self, trunk):
+        super().__init__()
         self.trunk = trunk
 
-    def __call__(self, images):
+    def state_dict(self, *args, destination=None, **settings):
+        """Nothing."""
+        return {} if destination is None else destination
+
+    def _load_from_state_dict(self, state_dict, prefix, *others):
+        """Let the trunk, which PyTorch asks next, find its own weights to keep."""
+        own = self.trunk.state_dict()
+        state_dict.update({f"{prefix}trunk.{key}": own[key] for key in own})
+
+    def forward(self, images):
         if images[0].ndim == 1:
             maps = split_maps(torch.stack(images))
         else:
@@ -216,7 +229,7 @@ def in_pixels(answers, images):
         if image.ndim == 3:
             height, width = image.shape[1:]
             scale = torch.tensor([width, height, width, height]) / SIDE
-            answer["boxes"] = answer["boxes"] * scale
+            answer["boxes"] = answer["boxes"] * scale.to(answer["boxes"].device)
     return answers
 
 

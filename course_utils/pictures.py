@@ -135,6 +135,7 @@ def cut_square(image, square, side):
     x = ((x1 + x2) + (x2 - x1) * step) / width - 1
     y = ((y1 + y2) + (y2 - y1) * step) / height - 1
     grid = torch.stack([x.expand(side, side), y[:, None].expand(side, side)], -1)
+    grid = grid.to(image.device)
     small = F.grid_sample(
         as_float(image)[None], grid[None], padding_mode="border", align_corners=False
     )
@@ -204,7 +205,7 @@ def random_zoom(image, side, least=0.7):
     room = image.shape[1]
     h, w = (room * (least + (1 - least) * torch.rand(2))).int().tolist()
     y, x = int(torch.rand(()) * (room - h)), int(torch.rand(()) * (room - w))
-    part = image[None, :, y : y + h, x : x + w]
+    part = as_float(image)[None, :, y : y + h, x : x + w]
     return F.interpolate(part, (side, side), mode="bilinear", antialias=True)[0]
 
 
@@ -215,5 +216,5 @@ def random_erase(image):
         h, w = (side * (0.15 + 0.35 * torch.rand(2))).int().tolist()
         y, x = int(torch.rand(()) * (side - h)), int(torch.rand(()) * (side - w))
         image = image.clone()
-        image[:, y : y + h, x : x + w] = torch.rand(3, 1, 1)
+        image[:, y : y + h, x : x + w] = torch.rand(3, 1, 1).to(image.device)
     return image

@@ -146,7 +146,7 @@ def target_pixels(image, target, classes, width):
     By Pillow, for explorers that show many pictures: matplotlib takes about ten times
     as long for axes and texts.
     """
-    pixels = (image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    pixels = (image.cpu().permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     scale = width / pixels.shape[1]
     size = width, round(scale * pixels.shape[0])
     picture = Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
@@ -180,7 +180,7 @@ def draw_masks(masks, colors, ax=None, alpha=0.6):
     height, width = masks.shape[-2:]
     for mask, color in zip(masks, colors):
         layer = np.zeros((height, width, 4))
-        layer[mask.numpy()] = (*to_rgb(color), alpha)
+        layer[mask.cpu().numpy()] = (*to_rgb(color), alpha)
         ax.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
     return ax
 

@@ -58,18 +58,20 @@ def hide_parts(image, boxes, chance=0.3):
     """
     image, boxes = as_float(image).clone(), check_boxes(boxes)
     boxes = clip_boxes(boxes, image.shape[1:])
-    for x1, y1, x2, y2 in boxes[torch.rand(len(boxes)) < chance].tolist():
+    for x1, y1, x2, y2 in boxes.cpu()[torch.rand(len(boxes)) < chance].tolist():
         w, h = ((0.2 + 0.4 * torch.rand(2)) * torch.tensor([x2 - x1, y2 - y1])).tolist()
         x, y = (torch.rand(2) * torch.tensor([x2 - x1 - w, y2 - y1 - h])).tolist()
         x, y = x1 + x, y1 + y
-        image[:, int(y) : int(y + h), int(x) : int(x + w)] = torch.rand(3, 1, 1)
+        color = torch.rand(3, 1, 1).to(image.device)
+        image[:, int(y) : int(y + h), int(x) : int(x + w)] = color
     return image
 
 
 def shake(boxes, part=0.22):
     """Boxes (N, 4) with every edge moved by up to `part` of the box's side."""
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    return boxes + part * sides * (2 * torch.rand(boxes.shape) - 1)
+    moves = (2 * torch.rand(boxes.shape) - 1).to(boxes.device)
+    return boxes + part * sides * moves
 
 
 def boxes_anywhere(count, size, least=10, most=110):
@@ -97,7 +99,7 @@ class Views(Dataset):
     def __getitem__(self, i):
         image, target = random_view(*self.scenes[i])
         boxes = target["boxes"]
-        others = boxes_anywhere(12, image.shape[1:])
+        others = boxes_anywhere(12, image.shape[1:]).to(boxes.device)
         target["proposals"] = torch.cat([*(shake(boxes) for _ in range(3)), others])
         return hide_parts(image, boxes), target
 

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from course_utils.boxes import box_iou
 from course_utils.compiled import njit
+from course_utils.devices import to_device
 from course_utils.env import cached_array, in_ci
 from course_utils.files import content_key, file_state
 from course_utils.grouping import (
@@ -131,9 +132,11 @@ def selective_search(
     min_size) and strategy (weights of colour, texture, size, fill). A larger image is
     shrunk to `max_pixels` first. max_candidates: share of it that each run gives to the
     ranking, largest regions first. Returns float32 (N, 4) in pixels of the image given,
-    without duplicates. Raises ValueError for a bad image.
+    without duplicates, on its device; it is computed on the CPU. Raises ValueError for
+    a bad image.
     Source: Uijlings et al. 2013; the ranking by votes is ours. Lesson 03.
     """
+    device = image.device if torch.is_tensor(image) else None
     image = as_image(image)
     height, width = image.shape[:2]
     shrink = min(1, (max_pixels / (height * width)) ** 0.5)
@@ -153,7 +156,7 @@ def selective_search(
     boxes = boxes[order][np.sort(first)]  # each box once, most votes first
     boxes = boxes[spread_out(boxes)[:max_windows]]
     back = np.float32([width / small[0], height / small[1]] * 2)
-    return torch.from_numpy(boxes * back)
+    return torch.from_numpy(boxes * back).to(device)
 
 
 def dataset_proposals(dataset, max_windows=200):
@@ -170,7 +173,7 @@ def dataset_proposals(dataset, max_windows=200):
         title = f"selective search, {dataset.split}"
         for i in tqdm(range(len(dataset)), desc=title, disable=in_ci(), leave=False):
             boxes = selective_search(dataset[i][0], max_windows)
-            array[i, : len(boxes)] = boxes
+            array[i, : len(boxes)] = boxes.cpu().numpy()
 
     name = f"proposals-{dataset.split}-{key}"
     array = cached_array(name, (len(dataset), max_windows, 4), np.float32, fill)
@@ -192,7 +195,7 @@ def proposal_recall(proposals, targets, windows, min_ious=(0.5, 0.7)):
             f"proposals of {len(proposals)} images, {len(targets)} targets"
         )
     best, labels = [], []
-    for boxes, target in zip(proposals, targets):
+    for boxes, target in zip(to_device(proposals, "cpu"), to_device(targets, "cpu")):
         easy = ~target["difficult"]
         overlap = box_iou(boxes[:windows], target["boxes"][easy])  # (N, objects)
         none = overlap.new_zeros(1, overlap.shape[1])

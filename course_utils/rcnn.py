@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from course_utils.boxes import batched_nms, clip_boxes, decode_boxes, encode_boxes
 from course_utils.data import Images, VOCDataset, find_data, flip
+from course_utils.devices import check_images, device_of
 from course_utils.env import cached_array, in_ci
 from course_utils.files import content_key
 from course_utils.linear import (
@@ -32,13 +33,14 @@ def warp_regions(image, boxes, side=72, context=9):
     stands the image's mean colour. Raises ValueError if the frame leaves no room.
     Source: R-CNN, appendix A. Lesson 05.
     """
+    image, boxes = image.float(), boxes.float()
     height, width = image.shape[1:]
     x1, y1, x2, y2 = boxes.unbind(1)
     inner = side - 2 * context
     if inner < 1:
         raise ValueError(f"side {side} leaves no room inside context {context}")
     # Pixel centers of the square, in parts of the box: 0 is its left edge, 1 its right.
-    place = (torch.arange(side) + 0.5 - context) / inner
+    place = (torch.arange(side, device=boxes.device) + 0.5 - context) / inner
     x = (x1[:, None] + place * (x2 - x1)[:, None]) * 2 / width - 1  # -1 .. 1
     y = (y1[:, None] + place * (y2 - y1)[:, None]) * 2 / height - 1
     n = len(boxes)
@@ -68,8 +70,10 @@ class RegionNet(nn.Module):
         return F.adaptive_avg_pool2d(self.trunk(crops), self.parts).flatten(1)
 
     def forward(self, crops, targets):
+        (crops,) = check_images(self, [crops])
         scores = self.last(self.features(crops))
-        return {"class": F.cross_entropy(scores, targets["labels"])}
+        labels = targets["labels"].to(scores.device)
+        return {"class": F.cross_entropy(scores, labels)}
 
 
 class RegionBatches:
@@ -114,7 +118,7 @@ class RegionBatches:
         crops = warp_regions(image, self.regions[i][chosen], self.side)
         crops = [random_tint(crop) for crop in crops]
         crops = torch.stack([random_erase(c) for c in crops] if self.erase else crops)
-        mirror = torch.rand(len(crops)) < 0.5
+        mirror = (torch.rand(len(crops)) < 0.5).to(crops.device)
         crops[mirror] = crops[mirror].flip(3)
         return crops, labels[chosen]
 
@@ -128,26 +132,31 @@ def region_targets(regions, target, num_classes):
     """
     objects, classes = target["boxes"], target["labels"]
     match, iou = match_boxes(regions, objects)
-    overlap = torch.zeros(len(regions), num_classes - 1)
+    where = regions.device
+    overlap = torch.zeros(len(regions), num_classes - 1, device=where)
     for label in classes.unique():
         best = match_boxes(regions, objects[classes == label])[1]
         overlap[:, label - 1] = best
-    labels = torch.zeros(len(regions), dtype=torch.int64)
+    labels = torch.zeros(len(regions), dtype=torch.int64, device=where)
     hit = match >= 0
     labels[hit] = torch.where(target["difficult"], -1, classes)[match[hit]]
-    deltas = torch.zeros(len(regions), 4)
+    deltas = torch.zeros(len(regions), 4, device=where)
     deltas[hit] = encode_boxes(objects[match[hit]], regions[hit])
     return {"overlap": overlap, "labels": labels, "deltas": deltas, "iou": iou}
 
 
 @torch.no_grad()
 def region_features(net, image, regions, side, batch=64):
-    """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05."""
+    """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05.
+
+    Image and regions are moved to the network's device, where the features stay.
+    """
     net.eval()
+    image, regions = image.to(device_of(net)), regions.to(device_of(net))
     parts = [
         net.features(warp_regions(image, some, side)) for some in regions.split(batch)
     ]
-    return torch.cat(parts) if parts else torch.zeros(0, net.size)
+    return torch.cat(parts) if parts else image.new_zeros(0, net.size)
 
 
 def cached_features(name, net, images, regions, side):
@@ -165,8 +174,8 @@ def cached_features(name, net, images, regions, side):
         row = 0
         pairs = list(zip(images, regions))
         for image, boxes in tqdm(pairs, desc=name, disable=in_ci(), leave=False):
-            image = as_float(image)
-            array[row : row + len(boxes)] = region_features(net, image, boxes, side)
+            features = region_features(net, as_float(image), boxes, side)
+            array[row : row + len(boxes)] = features.cpu().numpy()
             row += len(boxes)
 
     shape = (sum(map(len, regions)), net.size)
@@ -178,16 +187,16 @@ MIRROR = torch.tensor([-1.0, 1, 1, 1])
 
 
 def mirrored_features(net, images, regions, picks, side):
-    """Features of some regions as they look in the mirrored image: (M, net.size).
+    """Features of some regions as they look in the mirrored image, (M, net.size).
 
     images, regions: lists as in `cached_features`; picks: for each image (N,) bool, M
-    times True in all. Lesson 05.
+    times True in all. They are on the CPU, as those of `cached_features`. Lesson 05.
     """
     parts = [torch.zeros(0, net.size)]
     for image, boxes, pick in zip(images, regions, picks):
         image = as_float(image)
         image, mirrored = flip(image, {"boxes": boxes[pick]})
-        parts.append(region_features(net, image, mirrored["boxes"], side))
+        parts.append(region_features(net, image, mirrored["boxes"], side).cpu())
     return torch.cat(parts)
 
 
@@ -238,7 +247,8 @@ class RCNN(nn.Module):
     def read(self, features, regions):
         """Margins (N, K) and regressed boxes (N, K, 4) of N regions.
 
-        features: tensor or array (N, D), not scaled yet.
+        features: tensor or array (N, D), not scaled yet; regions: (N, 4), on the
+        model's device.
         """
         scores = margins(features, self.svm_weight / self.scale, self.svm_bias)
         weight = self.box_weight.permute(1, 0, 2).flatten(1) / self.scale  # (D, 4 K)
@@ -253,7 +263,7 @@ class RCNN(nn.Module):
                 "R-CNN is trained in stages (lesson 05); use model.eval()"
             )
         answers = []
-        for image in images:
+        for image in check_images(self, images):
             with self.timer("proposals"):
                 regions = selective_search(image, self.windows)
             with self.timer("regions"):

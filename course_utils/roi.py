@@ -70,7 +70,7 @@ def bin_edges(low, high, bins, cells):
     Source: Fast R-CNN, Girshick 2015, section 2.1. Lesson 06.
     """
     step = (high - low + 1).clamp(min=1) / bins  # (R,) cells in a bin
-    number = torch.arange(bins, dtype=low.dtype)
+    number = torch.arange(bins, dtype=low.dtype, device=low.device)
     start = (number * step[:, None]).floor() + low[:, None]
     stop = ((number + 1) * step[:, None]).ceil() + low[:, None]
     return start.clamp(0, cells).long(), stop.clamp(0, cells).long()
@@ -128,26 +128,35 @@ def scatter_bins(gradient, cells, image, out, parts):
                             out[image[r], cell, c] += gradient[r, p, q, c]
 
 
+def at_least_float32(x):
+    """Half precision as float32: places in pixels need its digits, numba knows it."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
 class MaxOverBins(torch.autograd.Function):
-    """`pool_bins` with its gradient. Lesson 06."""
+    """`pool_bins` with its gradient, on any device and in any precision. Lesson 06."""
 
     @staticmethod
     def forward(ctx, features, *bins):
-        last = features.detach().permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
-        arrays = [b.numpy() for b in bins]
+        maps = at_least_float32(features.detach().cpu())
+        last = maps.permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
+        arrays = [b.cpu().numpy() for b in bins]
         wanted = ctx.needs_input_grad[0]
         values, cells = pool_bins(last.numpy(), *arrays, wanted)
         ctx.cells, ctx.image, ctx.shape = cells, arrays[0], last.shape
-        return torch.from_numpy(values).permute(0, 3, 1, 2)  # (R, C, P, Q)
+        values = torch.from_numpy(values).to(features)
+        return values.permute(0, 3, 1, 2)  # (R, C, P, Q)
 
     @staticmethod
     def backward(ctx, gradient):
         b, h, w, c = ctx.shape
-        out = torch.zeros(b, h * w, c, dtype=gradient.dtype)
-        rows = gradient.permute(0, 2, 3, 1).contiguous()
+        rows = at_least_float32(gradient.detach().cpu())
+        rows = rows.permute(0, 2, 3, 1).contiguous()
+        out = torch.zeros(b, h * w, c, dtype=rows.dtype)
         arrays = rows.numpy(), ctx.cells, ctx.image, out.numpy()
         scatter_bins(*arrays, get_num_threads())
-        return out.view(b, h, w, c).permute(0, 3, 1, 2), None, None, None, None, None
+        out = out.view(b, h, w, c).permute(0, 3, 1, 2).to(gradient)
+        return out, None, None, None, None, None
 
 
 def roi_pool(features, regions, output_size, spatial_scale=1.0):
@@ -156,14 +165,15 @@ def roi_pool(features, regions, output_size, spatial_scale=1.0):
     features (B, C, H, W); regions: see `split_regions`, pixels of the image;
     output_size: P or (P, Q); spatial_scale: cells in a pixel, 1 / stride. Returns
     (R, C, P, Q). The corners of a region are rounded to cells, halves away from zero,
-    and the last cell is included. A bin off the map gives 0. Runs on the CPU.
+    and the last cell is included. A bin off the map gives 0. Computed on the CPU, the
+    result is on the device of `features`.
     Source: Fast R-CNN, Girshick 2015, section 2.1. Lesson 06.
     """
     p, q = as_pair(output_size)
     parts, order = split_regions(regions, len(features))
     image = torch.arange(len(parts)).repeat_interleave(
         torch.tensor([len(part) for part in parts], dtype=torch.int64)
-    )
+    )  # on the CPU, where it is read
     x1, y1, x2, y2 = round_half_away(torch.cat(parts).float() * spatial_scale).unbind(1)
     rows = bin_edges(y1, y2, p, features.shape[2])
     columns = bin_edges(x1, x2, q, features.shape[3])
@@ -172,7 +182,7 @@ def roi_pool(features, regions, output_size, spatial_scale=1.0):
 
 def reorder(values, order):
     """Undo the order of `split_regions`."""
-    return values if order is None else values[order.argsort()]
+    return values if order is None else values[order.argsort().to(values.device)]
 
 
 def sampling_matrix(low, high, bins, cells, samples, aligned=True):
@@ -191,13 +201,16 @@ def sampling_matrix(low, high, bins, cells, samples, aligned=True):
     step = size / bins  # (R,)
     count = torch.full_like(step, samples) if samples > 0 else step.ceil().clamp(min=0)
     most = max(int(count.max()), 1) if len(count) else 1
-    place = (torch.arange(most) + 0.5) / count.clamp(min=1)[:, None]  # (R, S), parts
-    point = torch.arange(bins)[:, None] + place[:, None]  # (R, bins, S)
+    number = torch.arange(most, device=low.device)
+    place = (number + 0.5) / count.clamp(min=1)[:, None]  # (R, S), parts
+    bin_number = torch.arange(bins, device=low.device)
+    point = bin_number[:, None] + place[:, None]  # (R, bins, S)
     point = low[:, None, None] + point * step[:, None, None]
     real = (point >= -1) & (point <= cells)
-    real &= torch.arange(most) < count[:, None, None]
+    real &= number < count[:, None, None]
     point = point.clamp(0, cells - 1)  # beyond the last cell stands its value
-    share = 1 - (point[..., None] - torch.arange(cells)).abs()  # (R, bins, S, cells)
+    cell = torch.arange(cells, device=low.device)
+    share = 1 - (point[..., None] - cell).abs()  # (R, bins, S, cells)
     share = share.clamp(min=0) * real[..., None]
     return share.sum(2) / count.clamp(min=1)[:, None, None]
 
@@ -210,7 +223,7 @@ def roi_align(
     sampling_ratio=2,
     aligned=True,
 ):
-    """RoIAlign: bilinear samples of each region, nothing rounded.
+    """RoIAlign: bilinear samples of each region, nothing rounded, on any device.
 
     Interpolation is linear, and its rows and columns do not mix: each region is
     A F B^T, with F a channel of the map (H, W), A (P, H) and B (Q, W). Arguments as in
@@ -221,6 +234,7 @@ def roi_align(
     p, q = as_pair(output_size)
     parts, order = split_regions(regions, len(features))
     channels, height, width = features.shape[1:]
+    given, features = features, at_least_float32(features)
     x1, y1, x2, y2 = (torch.cat(parts).to(features) * spatial_scale).unbind(1)
     rows = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)  # (R, P, H)
     columns = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)  # (R, Q, W)
@@ -232,4 +246,4 @@ def roi_align(
             x = x.view(height, len(a), q * channels).transpose(0, 1)
             x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q C): A F B^T
             out.append(x.permute(0, 3, 1, 2))
-    return reorder(torch.cat(out), order)
+    return reorder(torch.cat(out).to(given.dtype), order)

@@ -8,6 +8,7 @@ from torch import nn
 
 from course_utils.boxes import clip_boxes, decode_boxes, encode_boxes, nms
 from course_utils.data import check_targets
+from course_utils.devices import check_images
 from course_utils.env import mixed_precision
 from course_utils.fast_rcnn import STDS, stack_images
 from course_utils.matching import label_boxes, sample_balanced
@@ -102,9 +103,10 @@ class RPN(nn.Module):
         self.nms_iou = nms_iou
 
     def forward(self, features):
-        with mixed_precision(self.training and self.mixed):
+        with mixed_precision(self.training and self.mixed, features.device):
             objectness, deltas = self.head(features)
-        return objectness.float(), deltas.float(), self.grid(*features.shape[2:])
+        anchors = self.grid(*features.shape[2:], features.device)
+        return objectness.float(), deltas.float(), anchors
 
     def losses(self, objectness, deltas, anchors, targets):
         """`rpn_loss` of anchors sampled from each image."""
@@ -145,9 +147,10 @@ class ProposalNet(nn.Module):
         self.trunk, self.rpn, self.stride = trunk, rpn, stride
 
     def forward(self, images, targets=None):
+        images = check_images(self, images)
         batch, sizes = stack_images(images, self.stride)
-        if self.training:
-            targets = check_targets(targets, math.inf)  # any class will do
+        if self.training:  # any class will do
+            targets = check_targets(targets, math.inf, batch.device)
             return self.rpn.losses(*self.rpn(self.trunk(batch)), targets)
         with torch.no_grad():
             found = self.rpn.proposals(*self.rpn(self.trunk(batch)), sizes)

@@ -25,7 +25,7 @@ def as_array(record, key, where):
     try:
         value = record[key]
         if torch.is_tensor(value):
-            value = value.detach().cpu()
+            value = value.detach().cpu()  # before float64, which some devices lack
             value = value.float() if value.dtype == torch.bfloat16 else value
         value = np.asarray(value)
     except (KeyError, IndexError):

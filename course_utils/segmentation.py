@@ -19,6 +19,7 @@ def as_image(image):
     """
     if torch.is_tensor(image):
         image = image.detach().cpu()
+        image = image.float() if image.dtype == torch.bfloat16 else image
         image = (image.permute(1, 2, 0) if image.ndim == 3 else image).numpy()
     image = np.asarray(image)
     if image.ndim == 2:
@@ -158,15 +159,16 @@ def felzenszwalb(image, scale=100, sigma=0.8, min_size=30):
 
     image: see `as_image`. scale: higher gives larger regions (k of the paper, in units
     of 0..255). sigma: width of the smoothing in pixels, 0 for none. min_size: smallest
-    region in pixels. Returns int64 (H, W), regions numbered from 0. Raises ValueError
-    for a negative setting or a bad image.
+    region in pixels. Returns int64 (H, W), regions numbered from 0, on the device of
+    the image. Raises ValueError for a negative setting or a bad image.
     Source: Felzenszwalb and Huttenlocher 2004, sections 3 and 4. Lesson 03.
     """
     for name, value in ("scale", scale), ("sigma", sigma), ("min_size", min_size):
         if not value >= 0:
             raise ValueError(f"{name} = {value}: it must be 0 or more")
+    device = image.device if torch.is_tensor(image) else None
     image = as_image(image)
     height, width = image.shape[:2]
     edges = sorted_edges(image, sigma)
     labels = join_pixels(*edges, height * width, np.float32(scale / 255), min_size)
-    return torch.from_numpy(labels.reshape(height, width)).long()
+    return torch.from_numpy(labels.reshape(height, width)).long().to(device)

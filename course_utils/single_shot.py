@@ -8,6 +8,7 @@ from course_utils.anchors import AnchorGrid
 from course_utils.backbone import ResidualBlock, freeze
 from course_utils.boxes import decode_boxes, encode_boxes
 from course_utils.data import check_targets
+from course_utils.devices import check_images
 from course_utils.fast_rcnn import STDS, all_scenes, stack_images
 from course_utils.matching import label_boxes
 from course_utils.metrics import Timer
@@ -135,7 +136,7 @@ class SingleShot(nn.Module):
     def numbers(self, maps):
         """From both maps: logits (B, M, K), deltas (B, M, 4), anchors (M, 4)."""
         logits, deltas = zip(*[head(m) for head, m in zip(self.heads, maps)])
-        anchors = [grid(*m.shape[2:]) for grid, m in zip(self.grids, maps)]
+        anchors = [grid(*m.shape[2:], m.device) for grid, m in zip(self.grids, maps)]
         return torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
 
     def maps(self, batch):
@@ -143,8 +144,8 @@ class SingleShot(nn.Module):
         return features, self.coarser(features)
 
     def losses(self, images, targets):
-        targets = check_targets(targets, self.num_classes)
-        batch, _ = stack_images(images, 16)
+        batch, _ = stack_images(check_images(self, images), 16)
+        targets = check_targets(targets, self.num_classes, batch.device)
         logits, deltas, anchors = self.numbers(self.maps(batch))
         parts = []
         for scores, moves, target in zip(logits, deltas, targets):
@@ -155,7 +156,7 @@ class SingleShot(nn.Module):
     @torch.no_grad()
     def answers(self, images):
         with self.timer("trunk"):
-            batch, sizes = stack_images(images, 16)
+            batch, sizes = stack_images(check_images(self, images), 16)
             maps = self.maps(batch)
         with self.timer("regions"):
             logits, deltas, anchors = self.numbers(maps)

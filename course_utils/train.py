@@ -6,6 +6,7 @@ import time
 import torch
 from tqdm.auto import tqdm
 
+from course_utils.devices import device_of, to_device
 from course_utils.env import in_ci
 
 # Settings of `fit` for a detector over a pretrained trunk: what has learned already
@@ -56,12 +57,12 @@ def fit(
     """Train `model` in place with AdamW; return the history, a list of dicts by step.
 
     model(images, targets) must give a dict of losses, whose sum is minimised. loader: a
-    batch iterable that can be walked `epochs` times. clip: largest gradient norm.
-    trunk_lr: learning rate of `model.trunk`, if it is to be another: a pretrained trunk
-    wants smaller steps than new layers. optimizer: a ready one instead of AdamW.
-    after_epoch(model, epoch) is called in evaluation mode after each epoch. Each
-    history row has ``step``, ``seconds``, ``lr``, ``loss`` (the sum) and every loss by
-    its name.
+    batch iterable that can be walked `epochs` times; images and targets are moved to
+    the model's device. clip: largest gradient norm. trunk_lr: learning rate of
+    `model.trunk`, if it is to be another: a pretrained trunk wants smaller steps than
+    new layers. optimizer: a ready one instead of AdamW. after_epoch(model, epoch) is
+    called in evaluation mode after each epoch. Each history row has ``step``,
+    ``seconds``, ``lr``, ``loss`` (the sum) and every loss by its name.
 
     Raises NonFiniteLoss, with step, loss name and a hint, at the first NaN or infinite
     loss or gradient; the model then has the last weights that gave finite losses.
@@ -78,13 +79,14 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )
+    device = device_of(model)
     good = {k: v.clone() for k, v in model.state_dict().items()}
     history, start = [], time.perf_counter()
     bar = tqdm(total=steps, desc=name, disable=in_ci(), leave=False)
     for epoch in range(epochs):
         model.train()
         for images, targets in loader:
-            losses = model(images, targets)
+            losses = model(to_device(images, device), to_device(targets, device))
             row = {"step": len(history), "lr": schedule.get_last_lr()[0]}
             row |= {key: float(value.detach()) for key, value in losses.items()}
             stop_if_not_finite(row, model, good)

@@ -82,7 +82,7 @@ def like_a_detector(target, size, per_object=5, seed=0):
     has a lower score. size: (height, width). Returns (N, 4) and (N,).
     """
     generator = torch.Generator().manual_seed(seed)
-    truth = target["boxes"].repeat_interleave(per_object, 0)
+    truth = target["boxes"].cpu().repeat_interleave(per_object, 0)
     side = (truth[:, 2:] - truth[:, :2]).repeat(1, 2)
     noise = 0.13 * torch.randn(truth.shape, generator=generator)
     boxes = clip_boxes(truth + noise * side, size)
@@ -95,6 +95,7 @@ def like_a_detector(target, size, per_object=5, seed=0):
 
 def stepping_nms(image, boxes, scores):
     """Explorer: step through the rounds of NMS on one picture, at any threshold."""
+    boxes, scores = boxes.cpu(), scores.cpu()
 
     def draw(threshold, step):
         steps = nms_steps(boxes, scores, threshold)

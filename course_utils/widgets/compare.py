@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils import plot
 from course_utils.compare import answers_from, pareto_front
+from course_utils.devices import to_device
 from course_utils.widgets import (
     Explorer,
     empty_figure,
@@ -84,7 +85,7 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
         image = scenes[picture][0]
         panels, titles = [], []
         for name, model in models.items():
-            some = numbers[name][picture]
+            some = to_device(numbers[name][picture], "cpu")
             answer = answers_from(some, model, image.shape[1:], count, nms_iou)
             # R-CNN's margins: 0 is its middle, as 1/2 is that of a probability.
             limit = 2 * score - 1 if model.min_score < 0 else score

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 
 from course_utils import plot
+from course_utils.devices import predict_one, to_device
 from course_utils.metrics import Timer
 from course_utils.proposals import selective_search
 from course_utils.widgets import Explorer, figure_of_panels, slider, steps
@@ -15,7 +16,7 @@ PHASE_COLORS = ("#BBBBBB", "#0072B2", "#E69F00", "#009E73")
 def timed_answer(model, image, windows):
     """One detector's answer to one image, and {phase: milliseconds} of the call."""
     model.windows, model.timer = windows, Timer()
-    answer = model([image])[0]
+    answer = predict_one(model, image)
     return answer, {k: 1000 * v for k, v in model.timer.seconds.items()}
 
 
@@ -50,6 +51,7 @@ def side_by_side(models, images, classes):
     All are made and timed at the start, so that no move waits: about a second for each
     two pictures.
     """
+    images = to_device(list(images), "cpu")
     selective_search(images[0], 10)  # warm up, so that times compare
     made = {
         (name, picture, windows): timed_answer(model, image, windows)

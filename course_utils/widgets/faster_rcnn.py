@@ -4,6 +4,7 @@ import torch
 
 from course_utils import plot
 from course_utils.boxes import clip_boxes, decode_boxes
+from course_utils.devices import device_of, to_device
 from course_utils.fast_rcnn import STDS, head_answers, sample_regions
 from course_utils.rpn import pick_proposals
 from course_utils.widgets import Explorer, choice, empty_figure, slider
@@ -18,8 +19,9 @@ def stages(model, image):
     ``anchors`` (M, 4); ``objectness`` (M,) logits; ``map`` (H, W), the largest
     probability at each cell; ``moved`` (M, 4), anchors after their deltas;
     ``proposals`` (N, 4); ``pooled`` (N, C, P, P); ``scores`` (N, num_classes) logits;
-    ``deltas`` (N, K, 4).
+    ``deltas`` (N, K, 4); all on the image's device, whatever the model's.
     """
+    given, image = image.device, image.to(device_of(model))
     features = model.trunk(model.prepare([image])[0])
     objectness, deltas, anchors = model.rpn(features)
     moved = decode_boxes(deltas[0], anchors, STDS)
@@ -29,7 +31,7 @@ def stages(model, image):
     pooled = model.pooled(features, [proposals])
     scores, deltas = model.head(pooled)
     per_cell = objectness[0].view(*features.shape[2:], -1)
-    return {
+    made = {
         "anchors": anchors,
         "objectness": objectness[0],
         "map": per_cell.amax(2).sigmoid(),
@@ -39,10 +41,12 @@ def stages(model, image):
         "scores": scores,
         "deltas": deltas,
     }
+    return to_device(made, given)
 
 
 def every_stage(model, images, targets, classes):
     """Explorer: from anchors to the answer, stage by stage."""
+    images, targets = (to_device(list(v), "cpu") for v in (images, targets))
     made = {}
 
     def draw(picture, stage, count, score):

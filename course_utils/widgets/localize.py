@@ -2,6 +2,7 @@
 
 from course_utils import plot
 from course_utils.boxes import box_iou
+from course_utils.devices import to_device
 from course_utils.localize import left_to_right
 from course_utils.widgets import Explorer, empty_figure, slider
 
@@ -13,6 +14,7 @@ def draw_guess(image, target, answer, classes, ax):
 
     Of several boxes it is the mean, in pairs from left to right.
     """
+    target, answer = to_device(target, "cpu"), to_device(answer, "cpu")
     plot.show_image(image, ax)
     names = [classes[label - 1] for label in answer["labels"].tolist()]
     plot.draw_boxes(target["boxes"], None, TRUTH, ax, width=2)

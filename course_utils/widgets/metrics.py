@@ -4,6 +4,7 @@ import torch
 
 from course_utils import plot
 from course_utils.boxes import clip_boxes
+from course_utils.devices import to_device
 from course_utils.metrics import average_precision, precision_recall, score_class
 from course_utils.widgets import Explorer, choice, empty_figure, slider
 
@@ -17,7 +18,7 @@ def pretend_detector(targets, num_classes, size, seed=0):
     g = torch.Generator().manual_seed(seed)
     height, width = size
     answers = []
-    for target in targets:
+    for target in to_device(targets, "cpu"):
         seen = torch.rand(len(target["boxes"]), generator=g) < 0.9
         boxes, labels = target["boxes"][seen], target["labels"][seen]
         twice = torch.rand(len(boxes), generator=g) < 0.25
@@ -59,6 +60,7 @@ def walk_the_curve(pictures, answers, targets, classes):
 
     answers, targets: of a whole data set; pictures: (image, target) of the first few.
     """
+    pictures, answers = to_device(pictures, "cpu"), to_device(answers, "cpu")
     curves = {}
 
     def curve(label, iou):

@@ -5,6 +5,7 @@ import torch
 
 from course_utils import plot
 from course_utils.boxes import box_iou
+from course_utils.devices import to_device
 from course_utils.grouping import (
     color_codes,
     color_space,
@@ -19,6 +20,7 @@ from course_utils.widgets import Explorer, choice, empty_figure, slider
 
 def mean_colors(image, labels):
     """The image (H, W, 3) with each region of labels (H, W) in its mean colour."""
+    labels = labels.cpu()
     flat = labels.flatten().numpy()
     sums = [np.bincount(flat, image[..., c].ravel()) for c in range(3)]
     sizes = np.maximum(np.bincount(flat), 1)  # numbers may be left out
@@ -48,7 +50,7 @@ def segments(pictures):
 
 def region_tree(image, scale, min_size, strategy):
     """The regions of one run: labels (H, W), boxes (2N - 1, 4), parents (2N - 1,)."""
-    labels = felzenszwalb(image, scale, min_size=min_size)
+    labels = felzenszwalb(image, scale, min_size=min_size).cpu()
     lab = color_space(as_image(image), "lab")
     regions = describe_regions(
         labels.numpy(), int(labels.max()) + 1, color_codes(lab), texture_codes(lab)
@@ -99,6 +101,7 @@ def windows_that_find(pictures, proposals):
 
     pictures: list of (image, target). proposals: for each (N, 4), best first.
     """
+    pictures, proposals = to_device(pictures, "cpu"), to_device(proposals, "cpu")
 
     def draw(picture, windows, min_iou):
         image, target = pictures[picture]

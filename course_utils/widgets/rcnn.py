@@ -3,6 +3,7 @@
 import torch
 
 from course_utils import plot
+from course_utils.devices import device_of, to_device
 from course_utils.proposals import selective_search
 from course_utils.rcnn import pick_answers, region_features, warp_regions
 from course_utils.widgets import Explorer, choice, empty_figure, slider
@@ -15,13 +16,15 @@ def stages(model, image):
     """All that an `RCNN` makes of one image, as a dict.
 
     ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``margins`` (N, K),
-    ``boxes`` (N, K, 4).
+    ``boxes`` (N, K, 4); all on the image's device, whatever the model's.
     """
+    given, image = image.device, image.to(device_of(model))
     regions = selective_search(image, model.windows)
     features = region_features(model.net, image, regions, model.side)
     margins, boxes = model.read(features, regions)
     crops = warp_regions(image, regions[:SHOWN], model.side)
-    return {"regions": regions, "crops": crops, "margins": margins, "boxes": boxes}
+    made = {"regions": regions, "crops": crops, "margins": margins, "boxes": boxes}
+    return to_device(made, given)
 
 
 def tile(crops, columns=8):
@@ -38,6 +41,7 @@ def tile(crops, columns=8):
 def stage_viewer(model, images, classes):
     """Explorer: proposals, crops, scores, regressed boxes, survivors of NMS."""
     with torch.no_grad():  # now, so that no move waits for it
+        images = to_device(list(images), "cpu")
         made = [stages(model, image) for image in images]
 
     def draw(picture, stage, windows, min_margin):

@@ -17,12 +17,13 @@ def pooled_block(box):
 
 def align_points(box, bins, samples=2):
     """RoIAlign's points in a box (4,): x and y, (bins * samples,) pixels each."""
-    part = (torch.arange(bins * samples) + 0.5) / (bins * samples)
+    part = (torch.arange(bins * samples, device=box.device) + 0.5) / (bins * samples)
     return box[0] + part * (box[2] - box[0]), box[1] + part * (box[3] - box[1])
 
 
 def region_over_map(image, features):
     """Explorer: move a region over the map (C, H, W) of an image (3, H', W')."""
+    image, features = image.cpu(), features.detach().cpu()
     height, width = image.shape[1:]
     strongest = int(features.amax((1, 2)).argmax())
     row, column = divmod(int(features[strongest].argmax()), features.shape[2])

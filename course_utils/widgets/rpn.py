@@ -5,6 +5,7 @@ import torch
 from course_utils import plot
 from course_utils.anchors import AnchorGrid
 from course_utils.boxes import clip_boxes
+from course_utils.devices import to_device
 from course_utils.matching import match_boxes
 from course_utils.widgets import Explorer, choice, empty_figure, slider
 
@@ -53,6 +54,7 @@ def anchors_at_a_cell(image):
 
 def which_are_positive(images, targets, grid):
     """Explorer: positive anchors of a picture at chosen thresholds."""
+    images, targets = (to_device(list(v), "cpu") for v in (images, targets))
 
     def draw(picture, positive, negative, force):
         image, objects = images[picture], targets[picture]["boxes"]

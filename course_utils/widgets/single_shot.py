@@ -4,6 +4,7 @@ import torch
 
 from course_utils import plot
 from course_utils.boxes import batched_nms
+from course_utils.devices import device_of, predict_one, to_device
 from course_utils.fast_rcnn import stack_images
 from course_utils.widgets import (
     Explorer,
@@ -17,6 +18,7 @@ from course_utils.widgets import (
 @torch.no_grad()
 def chances(model, image):
     """For each map the chance of each class at each cell, (H, W, K), best anchor."""
+    given, image = image.device, image.to(device_of(model))
     maps = model.maps(stack_images([image], 16)[0])
     found = []
     for head, grid, features in zip(model.heads, model.grids, maps):
@@ -24,12 +26,12 @@ def chances(model, image):
         height, width = features.shape[2:]
         cells = logits.view(height, width, len(grid), -1).amax(2)
         found.append(cells.sigmoid())
-    return found
+    return to_device(found, given)
 
 
 def what_cells_say(model, images, classes, name=None):
     """Explorer: the chance of one class, at first `name`, over both maps."""
-    made = {}
+    images, made = to_device(list(images), "cpu"), {}
 
     def draw(picture, name):
         if picture not in made:
@@ -61,8 +63,9 @@ def one_or_two_stages(models, images, classes):
 
     All answers are made at the start, so that no move waits.
     """
+    images = to_device(list(images), "cpu")
     made = {
-        (name, picture): model([image])[0]
+        (name, picture): predict_one(model, image)
         for name, model in models.items()
         for picture, image in enumerate(images)
     }
