@@ -99,7 +99,7 @@ def stack_images(images, stride=8):
         kinds = {str(image.dtype) for image in images}
         raise ValueError(
             f"images of {', '.join(sorted(kinds))}: give floats in 0..1, from uint8 by"
-            " image.float() / 255"
+            " image / 255"
         )
     sizes = [tuple(image.shape[-2:]) for image in images]
     height, width = (-(-max(side) // stride) * stride for side in zip(*sizes))

@@ -56,14 +56,14 @@ def hygiene(path):
     if len(cells) - len(code) < len(code):
         faults.append(f"{len(cells) - len(code)} text cells for {len(code)} code cells")
     sizes = [len(c.source.splitlines()) for c in code]
-    if statistics.median(sizes) > 6:
+    if statistics.median(sizes) > 8:
         faults.append(f"code cells have a median of {statistics.median(sizes)} lines")
-    if sum(size <= 20 for size in sizes) < 0.9 * len(sizes):
+    if sum(size <= 25 for size in sizes) < 0.9 * len(sizes):
         faults.append(
-            f"over a tenth of the code cells have more than 20 lines: {sizes}"
+            f"over a tenth of the code cells have more than 25 lines: {sizes}"
         )
-    if max(sizes) > 40:
-        faults.append(f"a code cell has {max(sizes)} lines, over 40")
+    if max(sizes) > 45:
+        faults.append(f"a code cell has {max(sizes)} lines, over 45")
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         faults.append("the kernel's name is not python3")
     counts = [c.execution_count for c in code]

@@ -110,7 +110,7 @@ def average_precision(precision, recall, method="coco"):
     return float(np.sum(falling[place[place < len(falling)]]) / len(points))
 
 
-def plain(values, kind=None):
+def cpu_array(values, kind=None):
     """A tensor on any device, or what else numpy takes, as an array."""
     return np.asarray(to_device(values, "cpu"), kind)
 
@@ -122,8 +122,8 @@ def ignored_objects(target):
     is False everywhere. Lesson 04.
     """
     none = np.zeros(len(target["labels"]), bool)
-    crowd = plain(target.get("iscrowd", none), bool)
-    return crowd | plain(target.get("difficult", none), bool), crowd
+    crowd = cpu_array(target.get("iscrowd", none), bool)
+    return crowd | cpu_array(target.get("difficult", none), bool), crowd
 
 
 def score_class(
@@ -138,13 +138,13 @@ def score_class(
     min_ious = np.asarray(min_ious, np.float64)
     scores, verdicts, objects = [], [], 0
     for answer, target in zip(answers, targets):
-        mine = plain(answer["labels"]) == label
-        true = plain(target["labels"]) == label
+        mine = cpu_array(answer["labels"]) == label
+        true = cpu_array(target["labels"]) == label
         ignored, crowd = (flags[true] for flags in ignored_objects(target))
         objects += int((~ignored).sum())
-        score = plain(answer["scores"])[mine]
-        boxes = plain(answer["boxes"], np.float64)[mine]
-        truth = plain(target["boxes"], np.float64)[true]
+        score = cpu_array(answer["scores"])[mine]
+        boxes = cpu_array(answer["boxes"], np.float64)[mine]
+        truth = cpu_array(target["boxes"], np.float64)[true]
         order = np.argsort(-score, kind="stable")
         if ties == "group":  # an order that does not depend on the input's
             order = np.lexsort((*boxes.T, -score))

@@ -161,13 +161,13 @@ def test_hygiene_names_the_fault(source, tags, words):
 def test_hygiene_sees_saved_errors_counts_and_sizes(tmp_path):
     warning = new_output("stream", name="stderr", text="Warning: ...")
     path = small_lesson(
-        tmp_path / "x.ipynb", "1", "\n".join("2" * 41), outputs=[warning]
+        tmp_path / "x.ipynb", "1", "\n".join("2" * 46), outputs=[warning]
     )
     text = " | ".join(hygiene.hygiene(path))
     for words in (
         "2 code cells",
         "0 text cells for 2",
-        "over 40",
+        "over 45",
         "kernel",
         "counts",
         "nav",
