@@ -43,7 +43,7 @@ quick: .venv/test-ready  ## the tests that matter while working, in three minute
 	$(BIN)/python -m pytest -m "not slow and not lesson and not browser"
 
 lessons: .venv/ready  ## run every lesson, save its outputs, print time and memory
-	$(BIN)/python -m course_utils.authoring run
+	$(BIN)/python -m course_utils.lessons.authoring run
 
 bench: .venv/ready  ## our functions against the libraries', as ratios of time
 	$(BIN)/python -m bench

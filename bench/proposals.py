@@ -5,8 +5,10 @@ import time
 import cv2
 
 from bench.references import opencv_search
-from course_utils.data import VOCDataset, find_data
-from course_utils.proposals import proposal_recall, selective_search
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.evaluation.proposal_recall import proposal_recall
+from course_utils.proposals.selective_search import selective_search
 
 
 def image_sets(scenes, photos):

@@ -7,7 +7,7 @@ import cv2
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from course_utils.boxes import xywh_to_xyxy
+from course_utils.ops.boxes import xywh_to_xyxy
 
 
 def opencv_search(image, quality=False):

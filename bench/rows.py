@@ -13,14 +13,17 @@ from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 
 from bench.proposals import image_sets
 from bench.references import opencv_search, to_coco
-from course_utils import backbone, roi
-from course_utils.backbone import SmallResNet
-from course_utils.boxes import batched_nms, box_iou, giou, nms
-from course_utils.data import VOCDataset, find_data
-from course_utils.metrics import evaluate
-from course_utils.proposals import selective_search
-from course_utils.segmentation import felzenszwalb
-from course_utils.widgets.metrics import pretend_detector
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.evaluation.average_precision import evaluate
+from course_utils.lessons.widgets.metrics import pretend_detector
+from course_utils.models import backbone
+from course_utils.models.backbone import SmallResNet
+from course_utils.ops import roi
+from course_utils.ops.boxes import box_iou, giou
+from course_utils.ops.nms import batched_nms, nms
+from course_utils.proposals.segmentation import felzenszwalb
+from course_utils.proposals.selective_search import selective_search
 
 RUNS = 41
 

@@ -12,24 +12,26 @@ import numba
 import skimage.data
 import torch
 
-from course_utils import compare as compare_detectors
-from course_utils import faster_rcnn, rcnn, widgets
-from course_utils.backbone import SmallResNet
-from course_utils.data import VOCDataset, find_data
-from course_utils.env import train_or_load
-from course_utils.fast_rcnn import FastRCNN, RegionHead, compress
-from course_utils.pictures import Scenes
-from course_utils.proposals import selective_search
-from course_utils.single_shot import SingleShot
-from course_utils.widgets.metrics import pretend_detector
+from course_utils.core.weights import train_or_load
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import Scenes, VOCDataset
+from course_utils.evaluation import compare as compare_detectors
+from course_utils.lessons import widgets
+from course_utils.lessons.widgets.metrics import pretend_detector
+from course_utils.models.backbone import SmallResNet
+from course_utils.models.fast_rcnn import FastRCNN, RegionHead, compress
+from course_utils.models.faster_rcnn import new_faster_rcnn
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.models.single_shot import SingleShot
+from course_utils.proposals.selective_search import selective_search
 
 
 def trained_detectors(num_classes):
     """{name: detector} with the shipped weights, as in lesson 10."""
     made = {
-        "rcnn": rcnn.RCNN(rcnn.RegionNet(SmallResNet(), num_classes), num_classes),
+        "rcnn": RCNN(RegionNet(SmallResNet(), num_classes), num_classes),
         "fast_rcnn": FastRCNN(SmallResNet(), RegionHead(128, num_classes)),
-        "faster_rcnn": faster_rcnn.new_faster_rcnn(SmallResNet(), num_classes),
+        "faster_rcnn": new_faster_rcnn(SmallResNet(), num_classes),
         "single_shot": SingleShot(SmallResNet(), num_classes),
     }
     for name, model in made.items():

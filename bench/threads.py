@@ -23,11 +23,13 @@ SETTINGS = {
 
 def median_step(steps, start):
     """Milliseconds of a step, the median of `steps` that begin at the time `start`."""
-    from course_utils.backbone import SmallResNet, freeze
-    from course_utils.data import VOCDataset, collate, find_data
-    from course_utils.env import seed_everything
-    from course_utils.faster_rcnn import new_faster_rcnn
-    from course_utils.train import adamw
+    from course_utils.core.settings import seed_everything
+    from course_utils.data.catalog import find_data
+    from course_utils.data.datasets import VOCDataset
+    from course_utils.models.backbone import SmallResNet, freeze
+    from course_utils.models.faster_rcnn import new_faster_rcnn
+    from course_utils.ops.batches import collate
+    from course_utils.training.loop import adamw
 
     seed_everything(0)
     scenes = VOCDataset(find_data("tabletop"), "train", first=4)

@@ -6,15 +6,20 @@ import time
 
 from torch.utils.data import DataLoader
 
-from course_utils import faster_rcnn
-from course_utils.backbone import SmallResNet, freeze
-from course_utils.data import VOCDataset, collate, find_data
-from course_utils.env import seed_everything, train_or_load
-from course_utils.localize import predict
-from course_utils.metrics import evaluate, report
-from course_utils.pictures import Scenes
-from course_utils.pretrain import train_on_scenes
-from course_utils.train import PRETRAINED, adamw, fit
+from course_utils.core.settings import seed_everything
+from course_utils.core.weights import train_or_load
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import Scenes, VOCDataset
+from course_utils.evaluation.average_precision import evaluate
+from course_utils.evaluation.predict import predict
+from course_utils.lessons.report import report
+from course_utils.models.backbone import SmallResNet, freeze
+from course_utils.models.faster_rcnn import new_faster_rcnn
+from course_utils.models.torchvision_reference import library_faster_rcnn
+from course_utils.ops.batches import collate
+from course_utils.training.loop import adamw, fit
+from course_utils.training.pretrain import train_on_scenes
+from course_utils.training.recipes import PRETRAINED, train_faster_rcnn
 
 
 def two_detectors(seed, scenes):
@@ -24,8 +29,8 @@ def two_detectors(seed, scenes):
     trunk = SmallResNet()
     train_or_load("scenes", trunk, train_on_scenes)
     freeze(trunk)
-    ours = faster_rcnn.new_faster_rcnn(copy.deepcopy(trunk), k)
-    theirs = faster_rcnn.library_faster_rcnn(trunk, ours.rpn.grid, k, size)
+    ours = new_faster_rcnn(copy.deepcopy(trunk), k)
+    theirs = library_faster_rcnn(trunk, ours.rpn.grid, k, size)
     return {"ours": ours, "torchvision": theirs}
 
 
@@ -70,8 +75,8 @@ def bench_training(epochs=7):
     seed_everything(0)
     trunk, sets = SmallResNet(), [VOCDataset(root, part) for part in ("val", "test")]
     train_or_load("scenes", trunk, train_on_scenes)
-    model = faster_rcnn.new_faster_rcnn(trunk, len(sets[0].classes) + 1)
-    last = faster_rcnn.train_faster_rcnn(model, epochs)[-1]
+    model = new_faster_rcnn(trunk, len(sets[0].classes) + 1)
+    last = train_faster_rcnn(model, epochs)[-1]
     print(f"{last['step'] + 1} steps in {last['seconds']:.1f} s")
     for dataset in sets:
         scenes = Scenes(dataset)

@@ -14,6 +14,6 @@ Conventions, used in every module:
   C channels, H and W cells or pixels.
 """
 
-from course_utils.threads import fit_threads
+from course_utils.core.threads import fit_threads
 
 fit_threads()  # here, because OpenMP asks the environment when torch is loaded

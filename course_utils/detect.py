@@ -17,15 +17,15 @@ from PIL import Image
 from safetensors import SafetensorError
 from tqdm import tqdm
 
-from course_utils.boxes import clip_boxes
-from course_utils.data import read_pixels
-from course_utils.devices import predict_one
-from course_utils.env import in_ci
-from course_utils.export import unique_names, write_voc_xml
-from course_utils.files import write_text, write_whole
-from course_utils.label_files import SUFFIXES, find_files
-from course_utils.plot import draw_on
-from course_utils.targets import as_float
+from course_utils.core.devices import predict_one
+from course_utils.core.files import write_text, write_whole
+from course_utils.core.settings import in_ci
+from course_utils.data.images import read_pixels
+from course_utils.data.labels.export import unique_names, write_voc_xml
+from course_utils.data.labels.files import SUFFIXES, find_files
+from course_utils.lessons.plot import draw_on
+from course_utils.ops.boxes import clip_boxes
+from course_utils.ops.targets import as_float
 
 
 def list_images(names):
@@ -125,7 +125,7 @@ def main(arguments=None):
     files, faults = list_images(options.images)
     try:
         results = plan_results(files, options)
-        from course_utils.photos import load_detector  # seconds
+        from course_utils.models.photo_detector import load_detector  # seconds
 
         model, classes = load_detector(options.model)
     except (ValueError, OSError, SafetensorError) as error:

@@ -9,18 +9,27 @@ import json
 import time
 from pathlib import Path
 
-from course_utils import fast_rcnn, faster_rcnn, pretrain, rcnn, single_shot
-from course_utils.backbone import SmallResNet
-from course_utils.data import VOCDataset, find_data
-from course_utils.env import (
-    REPOSITORY,
-    save_weights,
-    seed_everything,
-    train_or_load,
+from course_utils.core.settings import REPOSITORY, seed_everything
+from course_utils.core.weights import save_weights, train_or_load
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import ObjectCrops, Scenes, VOCDataset
+from course_utils.evaluation.average_precision import evaluate
+from course_utils.evaluation.predict import predict
+from course_utils.lessons.report import report
+from course_utils.models import faster_rcnn
+from course_utils.models.backbone import SmallResNet
+from course_utils.models.fast_rcnn import FastRCNN, RegionHead
+from course_utils.models.localizer import Classifier
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.models.single_shot import SingleShot
+from course_utils.training.pretrain import train_on_scenes
+from course_utils.training.rcnn_stages import train_rcnn
+from course_utils.training.recipes import (
+    train_fast_rcnn,
+    train_faster_rcnn,
+    train_on_crops,
+    train_single_shot,
 )
-from course_utils.localize import Classifier, predict, train_on_crops
-from course_utils.metrics import evaluate, report
-from course_utils.pictures import ObjectCrops, Scenes
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 RESULTS = REPOSITORY / "data" / "results" / "weights.json"
@@ -40,7 +49,7 @@ def crops():
 def scenes():
     """The trunk of `crops`, taught further on whole scenes."""
     trunk = SmallResNet()
-    history = pretrain.train_on_scenes(trunk)
+    history = train_on_scenes(trunk)
     last = [row["loss"] for row in history[-200:]]
     return trunk, f"mean loss of the last epoch {sum(last) / len(last):.3f}"
 
@@ -60,16 +69,16 @@ def detector(build, train):
 
 def scene_trunk():
     trunk = SmallResNet()
-    train_or_load("scenes", trunk, pretrain.train_on_scenes)
+    train_or_load("scenes", trunk, train_on_scenes)
     return trunk
 
 
 def new_rcnn():
-    return rcnn.RCNN(rcnn.RegionNet(scene_trunk(), CLASSES), CLASSES)
+    return RCNN(RegionNet(scene_trunk(), CLASSES), CLASSES)
 
 
 def new_fast_rcnn():
-    return fast_rcnn.FastRCNN(scene_trunk(), fast_rcnn.RegionHead(128, CLASSES))
+    return FastRCNN(scene_trunk(), RegionHead(128, CLASSES))
 
 
 def new_faster_rcnn():
@@ -77,16 +86,16 @@ def new_faster_rcnn():
 
 
 def new_single_shot():
-    return single_shot.SingleShot(scene_trunk(), CLASSES)
+    return SingleShot(scene_trunk(), CLASSES)
 
 
 JOBS = {
     "crops": crops,
     "scenes": scenes,
-    "rcnn": detector(new_rcnn, rcnn.train_rcnn),
-    "fast_rcnn": detector(new_fast_rcnn, fast_rcnn.train_fast_rcnn),
-    "faster_rcnn": detector(new_faster_rcnn, faster_rcnn.train_faster_rcnn),
-    "single_shot": detector(new_single_shot, single_shot.train_single_shot),
+    "rcnn": detector(new_rcnn, train_rcnn),
+    "fast_rcnn": detector(new_fast_rcnn, train_fast_rcnn),
+    "faster_rcnn": detector(new_faster_rcnn, train_faster_rcnn),
+    "single_shot": detector(new_single_shot, train_single_shot),
 }
 
 

@@ -15,13 +15,25 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
-from course_utils import photos, rcnn
-from course_utils.backbone import imagenet_trunk
-from course_utils.data import Images, collate, find_data
-from course_utils.env import REPOSITORY, in_ci, seed_everything
-from course_utils.metrics import Timer, evaluate, report
-from course_utils.proposals import dataset_proposals, proposal_recall
-from course_utils.train import fit
+from course_utils.core.settings import REPOSITORY, in_ci, seed_everything
+from course_utils.core.timing import Timer
+from course_utils.data.catalog import find_data, photographs
+from course_utils.data.datasets import Images
+from course_utils.data.feature_maps import SHAPES, Photographs, frozen_maps
+from course_utils.evaluation.average_precision import evaluate
+from course_utils.evaluation.proposal_recall import proposal_recall
+from course_utils.lessons.report import report
+from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.photo_detector import (
+    PhotoFasterRCNN,
+    PhotoFastRCNN,
+    save_detector,
+)
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.ops.batches import collate
+from course_utils.proposals.selective_search import dataset_proposals
+from course_utils.training.loop import fit
+from course_utils.training.rcnn_stages import fit_readers, known_regions
 
 RESULTS = REPOSITORY / "data" / "results" / "photos.json"
 WEIGHTS = REPOSITORY / "data" / "weights" / "voc2007.safetensors"
@@ -49,7 +61,7 @@ def train_on_maps(model, data, epochs, count=None):
 
 def faster(train, test, maps, trunk, epochs, count=None):
     seed_everything(0)
-    model = photos.PhotoFasterRCNN(trunk, len(train.classes) + 1)
+    model = PhotoFasterRCNN(trunk, len(train.classes) + 1)
     model.trunk.standardise(maps)
     seconds = train_on_maps(model, train, epochs, count)
     model.eval().timer = Timer()
@@ -71,7 +83,7 @@ def recall(model, test, windows=150):
 
 def fast(train, test, maps, trunk, epochs):
     seed_everything(0)
-    model = photos.PhotoFastRCNN(trunk, len(train.classes) + 1)
+    model = PhotoFastRCNN(trunk, len(train.classes) + 1)
     model.trunk.standardise(maps)
     seconds = train_on_maps(model, train, epochs)
     model.eval().timer = Timer()
@@ -86,7 +98,7 @@ def fast(train, test, maps, trunk, epochs):
 class CoarseMap(nn.Module):
     """The frozen trunk's second map alone, as R-CNN's region network takes it."""
 
-    out_channels = photos.SHAPES[1][0]
+    out_channels = SHAPES[1][0]
 
     def __init__(self, trunk):
         super().__init__()
@@ -100,10 +112,10 @@ def slow(train, test, trunk, count, windows=100, side=96):
     """R-CNN: features of crops, SVMs, box regression; no fine-tuning."""
     seed_everything(0)
     k = len(train.classes) + 1
-    model = rcnn.RCNN(rcnn.RegionNet(CoarseMap(trunk), k, 2), k, side).eval()
+    model = RCNN(RegionNet(CoarseMap(trunk), k, 2), k, side).eval()
     start = time.perf_counter()
-    regions, facts = rcnn.known_regions(train, windows, k)
-    rcnn.fit_readers(model, Images(train), regions, facts, train.classes)
+    regions, facts = known_regions(train, windows, k)
+    fit_readers(model, Images(train), regions, facts, train.classes)
     seconds = time.perf_counter() - start
     model([Images(test)[0].float() / 255])  # warm up
     model.timer = Timer()
@@ -132,21 +144,21 @@ def main():
     options = parser.parse_args()
     names = options.names or ["faster", "fast", "less", "random", "rcnn"]
     find_data("voc2007")  # stops here with a clear line if it is missing
-    train, test = photos.photographs("trainval"), photos.photographs("test")
+    train, test = photographs("trainval"), photographs("test")
     trunk, epochs = imagenet_trunk(), options.epochs
     start = time.perf_counter()
-    maps = photos.frozen_maps("voc-trainval", trunk, train, mirror=True)
-    test_maps = photos.frozen_maps("voc-test", trunk, test)
+    maps = frozen_maps("voc-trainval", trunk, train, mirror=True)
+    test_maps = frozen_maps("voc-test", trunk, test)
     seconds = time.perf_counter() - start
     print(f"maps: {seconds:.0f} s", flush=True)
-    both = [photos.Photographs(train, maps), photos.Photographs(test, test_maps)]
+    both = [Photographs(train, maps), Photographs(test, test_maps)]
     if "faster" in names:
         model, figures, by_class = faster(*both, maps, trunk, epochs)
         found = recall(model, both[1])
         figures |= {"recall": found[0.5], "recall 0.7": found[0.7]}
         keep("faster", figures)
         keep("ap", by_class)
-        photos.save_detector(model, WEIGHTS, train.classes)
+        save_detector(model, WEIGHTS, train.classes)
     if "less" in names:
         for count in 600, 200:
             passes = epochs * len(train) // count // 2
@@ -157,18 +169,18 @@ def main():
         proposals = [dataset_proposals(part) for part in (train, test)]
         print(f"proposals: {time.perf_counter() - start:.0f} s", flush=True)
         parts = [
-            photos.Photographs(*part)
+            Photographs(*part)
             for part in zip((train, test), (maps, test_maps), proposals)
         ]
         keep("fast", fast(*parts, maps, trunk, epochs))
     if "random" in names:
         seed_everything(0)
         rough = imagenet_trunk(pretrained=False)
-        rough_maps = photos.frozen_maps("rough-trainval", rough, train, mirror=True)
-        rough_test = photos.frozen_maps("rough-test", rough, test)
+        rough_maps = frozen_maps("rough-trainval", rough, train, mirror=True)
+        rough_test = frozen_maps("rough-test", rough, test)
         parts = (
-            photos.Photographs(train, rough_maps),
-            photos.Photographs(test, rough_test),
+            Photographs(train, rough_maps),
+            Photographs(test, rough_test),
         )
         keep("random", faster(*parts, rough_maps, rough, epochs)[1])
     if "rcnn" in names:

@@ -2,7 +2,7 @@
 
 nbval reads a cell's outputs and not the kernel's reply, so that a cell which ends in
 a bad magic passes, with all of its later lines not run; and it waits out the cell's
-limit when the kernel has died. Used by tests/test_lessons.py.
+limit when the kernel has died. Used by tests/lessons/test_lessons.py.
 """
 
 import time

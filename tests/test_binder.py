@@ -7,7 +7,7 @@ import sys
 import pytest
 from packaging.requirements import Requirement
 
-from course_utils.env import REPOSITORY
+from course_utils.core.settings import REPOSITORY
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ import torch
 from PIL import Image, ImageColor
 
 from course_utils import detect
-from course_utils.data import read_pixels
-from course_utils.env import REPOSITORY
-from course_utils.plot import color_of
-from course_utils.voc import read_voc_xml
+from course_utils.core.settings import REPOSITORY
+from course_utils.data.images import read_pixels
+from course_utils.data.voc import read_voc_xml
+from course_utils.lessons.plot import color_of
 
 
 def find_bright(images):
@@ -33,7 +33,7 @@ def find_bright(images):
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch):
-    """A stand-in for course_utils.photos; returns the names it was asked for."""
+    """A stand-in for models.photo_detector; returns the names it was asked for."""
     asked = []
 
     def load_detector(model):
@@ -41,7 +41,7 @@ def detector(monkeypatch):
         return find_bright, ("dog", "cat")
 
     fake = SimpleNamespace(load_detector=load_detector)
-    monkeypatch.setitem(sys.modules, "course_utils.photos", fake)
+    monkeypatch.setitem(sys.modules, "course_utils.models.photo_detector", fake)
     return asked
 
 
@@ -155,7 +155,7 @@ def test_a_failing_detector_names_the_image(tmp_path, capsys, monkeypatch):
         raise RuntimeError("kernel larger than input\nmore of it")
 
     fake = SimpleNamespace(load_detector=lambda model: (fail, ["dog"]))
-    monkeypatch.setitem(sys.modules, "course_utils.photos", fake)
+    monkeypatch.setitem(sys.modules, "course_utils.models.photo_detector", fake)
     path = save(tmp_path / "in" / "a.png")
     assert run(path, "--out", tmp_path / "out") == 1
     assert capsys.readouterr().err == f"{path}: kernel larger than input\n"
@@ -238,7 +238,7 @@ def test_an_unfit_model_is_bad_usage(tmp_path, monkeypatch, capsys):
         raise ValueError(f"{model} holds no detector")
 
     fake = SimpleNamespace(load_detector=load_detector)
-    monkeypatch.setitem(sys.modules, "course_utils.photos", fake)
+    monkeypatch.setitem(sys.modules, "course_utils.models.photo_detector", fake)
     (tmp_path / "other.safetensors").write_bytes(b"")
     with pytest.raises(SystemExit) as end:
         words = [str(tmp_path / "other.safetensors"), str(save(tmp_path / "a.png"))]

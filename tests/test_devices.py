@@ -4,8 +4,10 @@ The same numbers as on the CPU, on the device of the inputs; pictures moved by `
 `predict`; one clear line from a bare call.
 """
 
+import importlib
 import inspect
 import math
+import pkgutil
 import re
 from types import SimpleNamespace
 
@@ -16,47 +18,124 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from course_utils import (
-    boxes,
-    data,
-    devices,
-    env,
-    fast_rcnn,
-    linear,
-    localize,
-    matching,
-    metrics,
-    photos,
-    pictures,
-    pretrain,
-    proposals,
-    rcnn,
-    roi,
-    rpn,
-    segmentation,
-    single_shot,
-    targets,
-    train,
+from course_utils import evaluation, models, ops, proposals, training
+from course_utils.core import timing
+from course_utils.core.devices import device_of, to_device
+from course_utils.core.precision import mixed_precision
+from course_utils.core.settings import REPOSITORY
+from course_utils.core.timing import Timer
+from course_utils.core.weights import load_weights
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.data.feature_maps import (
+    SHAPES,
+    frozen_maps,
+    keep_features,
+    split_maps,
+    to_square,
 )
-from course_utils.anchors import AnchorGrid
-from course_utils.backbone import Frozen, SmallResNet, freeze
-from course_utils.compare import LibraryTwin, phase_times, region_numbers, run_all
-from course_utils.data import VOCDataset, find_data
+from course_utils.data.transforms import (
+    crop,
+    cut_square,
+    flip,
+    move_masks,
+    random_change,
+    random_erase,
+    random_tint,
+    random_zoom,
+    zoom_and_shift,
+)
 from course_utils.detect import detect_objects
-from course_utils.devices import device_of, to_device
-from course_utils.fast_rcnn import FastRCNN, RegionHead
-from course_utils.faster_rcnn import new_faster_rcnn, train_in_four_steps
-from course_utils.localize import Classifier, LocalizeHead, Localizer, predict
-from course_utils.photos import PhotoFasterRCNN
-from course_utils.rcnn import RCNN, RegionNet
-from course_utils.rpn import RPN, ProposalNet
-from course_utils.single_shot import SingleShot
-from course_utils.train import fit
-from course_utils.widgets import fast_rcnn as fast_explorers
-from course_utils.widgets import faster_rcnn as faster_explorers
-from course_utils.widgets import localize as localize_explorers
-from course_utils.widgets import rcnn as rcnn_explorers
-from course_utils.widgets import single_shot as single_explorers
+from course_utils.evaluation.average_precision import (
+    evaluate,
+    ignored_objects,
+    score_class,
+)
+from course_utils.evaluation.compare import phase_times, region_numbers, run_all
+from course_utils.evaluation.mistakes import sort_mistakes
+from course_utils.evaluation.predict import localize_scores, predict
+from course_utils.evaluation.proposal_recall import proposal_recall
+from course_utils.lessons.widgets import fast_rcnn as fast_explorers
+from course_utils.lessons.widgets import faster_rcnn as faster_explorers
+from course_utils.lessons.widgets import localize as localize_explorers
+from course_utils.lessons.widgets import rcnn as rcnn_explorers
+from course_utils.lessons.widgets import single_shot as single_explorers
+from course_utils.models.backbone import Frozen, SmallResNet, freeze
+from course_utils.models.fast_rcnn import (
+    FastRCNN,
+    RegionHead,
+    compress,
+    head_answers,
+    head_loss,
+    sample_regions,
+)
+from course_utils.models.faster_rcnn import new_faster_rcnn
+from course_utils.models.localizer import (
+    Classifier,
+    LocalizeHead,
+    Localizer,
+    cell_anchors,
+    left_to_right,
+    localize_loss,
+    look_target,
+)
+from course_utils.models.photo_detector import (
+    PhotoFasterRCNN,
+    load_detector,
+    save_detector,
+)
+from course_utils.models.rcnn import RCNN, RegionNet, margins, warp_regions
+from course_utils.models.rpn import RPN, ProposalNet, rpn_loss
+from course_utils.models.single_shot import (
+    SingleShot,
+    focal_loss,
+    hard_negative_loss,
+    shot_loss,
+)
+from course_utils.models.torchvision_reference import LibraryTwin
+from course_utils.ops import roi
+from course_utils.ops.anchors import AnchorGrid
+from course_utils.ops.batches import stack_images
+from course_utils.ops.boxes import (
+    box_area,
+    box_iou,
+    check_boxes,
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    giou,
+    to_center,
+    xywh_to_xyxy,
+)
+from course_utils.ops.matching import label_boxes, match_boxes, sample_balanced
+from course_utils.ops.nms import batched_nms, check_scored, nms
+from course_utils.ops.postprocess import pick_answers, pick_proposals
+from course_utils.ops.targets import (
+    as_float,
+    check_labels,
+    check_targets,
+    clip_proposals,
+    clip_target,
+    difficult_objects,
+    keep_objects,
+    move_boxes,
+    pick_rows,
+    read_boxes,
+    read_target,
+)
+from course_utils.proposals.segmentation import felzenszwalb
+from course_utils.proposals.selective_search import selective_search
+from course_utils.training import loop
+from course_utils.training.four_steps import train_in_four_steps
+from course_utils.training.loop import fit
+from course_utils.training.pretrain import hide_parts, random_view, shake
+from course_utils.training.rcnn_stages import (
+    RegionBatches,
+    cached_features,
+    mirrored_features,
+    region_targets,
+)
+from course_utils.training.svm import ridge, train_box_regression
 from tests.stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
@@ -128,7 +207,7 @@ TARGET = {
 MASKED = TARGET | {"masks": MASKS, "area": torch.tensor([1064.0, 1932.0])}
 ANSWER = {"boxes": A, "labels": torch.tensor([1, 2, 1, 2]), "scores": SCORES}
 LISTS = [A[:3], A[1:]]
-ROW = sum(map(math.prod, photos.SHAPES))  # numbers of a row of frozen maps
+ROW = sum(map(math.prod, SHAPES))  # numbers of a row of frozen maps
 WITH_IMAGE = torch.cat([torch.tensor([[1.0], [0], [1], [0]]), A], 1)
 STDS = (0.1, 0.1, 0.2, 1)
 SQUARE = torch.tensor([-4.0, -4, 20, 20])
@@ -147,23 +226,23 @@ def roi_layer(layer, regions):
 
 
 OPS = {
-    "check_boxes": (boxes.check_boxes, A),
-    "check_scored": (boxes.check_scored, A, SCORES),
-    "box_area": (boxes.box_area, A),
-    "box_iou": (boxes.box_iou, A, B),
-    "giou": (boxes.giou, A, B),
-    "clip_boxes": (lambda b: boxes.clip_boxes(b, (20, 30)), A),
-    "xywh_to_xyxy": (boxes.xywh_to_xyxy, A),
-    "to_center": (boxes.to_center, A),
-    "encode_boxes": (lambda a, b: boxes.encode_boxes(a, b, STDS), A[:2], B),
-    "decode_boxes": (lambda d, b: boxes.decode_boxes(d, b, STDS), DELTAS[:2, 0], B),
-    "nms": (lambda b, s: boxes.nms(b, s, 0.375), A, SCORES),
+    "check_boxes": (check_boxes, A),
+    "check_scored": (check_scored, A, SCORES),
+    "box_area": (box_area, A),
+    "box_iou": (box_iou, A, B),
+    "giou": (giou, A, B),
+    "clip_boxes": (lambda b: clip_boxes(b, (20, 30)), A),
+    "xywh_to_xyxy": (xywh_to_xyxy, A),
+    "to_center": (to_center, A),
+    "encode_boxes": (lambda a, b: encode_boxes(a, b, STDS), A[:2], B),
+    "decode_boxes": (lambda d, b: decode_boxes(d, b, STDS), DELTAS[:2, 0], B),
+    "nms": (lambda b, s: nms(b, s, 0.375), A, SCORES),
     "batched_nms": (
-        lambda b, s, k: boxes.batched_nms(b, s, k, 0.25), A, SCORES, LABELS),
-    "match_boxes": (lambda a, b: matching.match_boxes(a, b, 0.625, 0.25, True), A, B),
-    "match_boxes, no object": (matching.match_boxes, A, B[:0]),
-    "label_boxes": (matching.label_boxes, A, TARGET),
-    "sample_balanced": (lambda k: matching.sample_balanced(k, 3), LABELS),
+        lambda b, s, k: batched_nms(b, s, k, 0.25), A, SCORES, LABELS),
+    "match_boxes": (lambda a, b: match_boxes(a, b, 0.625, 0.25, True), A, B),
+    "match_boxes, no object": (match_boxes, A, B[:0]),
+    "label_boxes": (label_boxes, A, TARGET),
+    "sample_balanced": (lambda k: sample_balanced(k, 3), LABELS),
     "round_half_away": (roi.round_half_away, MAPS),
     "bin_edges": (lambda a, b: roi.bin_edges(a, b, 3, 8), A[:, 0].floor(), A[:, 2]),
     "split_regions": (lambda r: roi.split_regions(r, 2), WITH_IMAGE),
@@ -175,74 +254,74 @@ OPS = {
     "roi_pool, (R, 5)": roi_layer(roi.roi_pool, WITH_IMAGE),
     "roi_align": roi_layer(roi.roi_align, LISTS),
     "roi_align, (R, 5)": roi_layer(roi.roi_align, WITH_IMAGE),
-    "read_boxes": (lambda t: targets.read_boxes(t, "proposals", "here"), TARGET),
-    "read_target": (lambda t: targets.read_target(t, (56, 64)), MASKED),
-    "check_labels": (lambda t: targets.check_labels(t, 3), TARGET),
+    "read_boxes": (lambda t: read_boxes(t, "proposals", "here"), TARGET),
+    "read_target": (lambda t: read_target(t, (56, 64)), MASKED),
+    "check_labels": (lambda t: check_labels(t, 3), TARGET),
     "difficult_objects": (
-        lambda t: targets.difficult_objects(t, 2, t["boxes"].device), TARGET),
-    "move_boxes": (lambda t: targets.move_boxes(t, (-2, 1), (64, 8)), MASKED),
-    "clip_target": (lambda t: targets.clip_target(t, (24, 32)), MASKED),
-    "clip_proposals": (lambda t: targets.clip_proposals(t, (24, 32)), MASKED),
-    "keep_objects": (targets.keep_objects, MASKED, torch.tensor([False, True])),
-    "pick_rows": (targets.pick_rows, A, torch.tensor([False, True, True, False])),
-    "as_float": (targets.as_float, (IMAGE * 255).byte()),
-    "check_targets": (lambda t: data.check_targets([t], 3), TARGET),
-    "flip": (data.flip, IMAGE, MASKED),
-    "crop": (lambda i, t: data.crop(i, t, (8, 8, 60, 50)), IMAGE, MASKED),
-    "cut_square": (lambda i, s: pictures.cut_square(i, s, 12), IMAGE, SQUARE),
-    "random_change": (pictures.random_change, IMAGE, MASKED),
+        lambda t: difficult_objects(t, 2, t["boxes"].device), TARGET),
+    "move_boxes": (lambda t: move_boxes(t, (-2, 1), (64, 8)), MASKED),
+    "clip_target": (lambda t: clip_target(t, (24, 32)), MASKED),
+    "clip_proposals": (lambda t: clip_proposals(t, (24, 32)), MASKED),
+    "keep_objects": (keep_objects, MASKED, torch.tensor([False, True])),
+    "pick_rows": (pick_rows, A, torch.tensor([False, True, True, False])),
+    "as_float": (as_float, (IMAGE * 255).byte()),
+    "check_targets": (lambda t: check_targets([t], 3), TARGET),
+    "flip": (flip, IMAGE, MASKED),
+    "crop": (lambda i, t: crop(i, t, (8, 8, 60, 50)), IMAGE, MASKED),
+    "cut_square": (lambda i, s: cut_square(i, s, 12), IMAGE, SQUARE),
+    "random_change": (random_change, IMAGE, MASKED),
     "zoom_and_shift": (
-        lambda i: pictures.zoom_and_shift(i, torch.tensor([2.0, 1]), torch.ones(2)),
+        lambda i: zoom_and_shift(i, torch.tensor([2.0, 1]), torch.ones(2)),
         IMAGE),
     "move_masks": (
-        lambda m: pictures.move_masks(m, torch.tensor([2.0, 1]), torch.ones(2)), MASKS),
-    "random_tint": (pictures.random_tint, IMAGE),
-    "random_zoom": (lambda i: pictures.random_zoom(i, 24), IMAGE[:, :, :56]),
-    "random_erase": (pictures.random_erase, IMAGE[:, :, :56]),
-    "random_view": (pretrain.random_view, IMAGE, MASKED),
-    "hide_parts": (lambda i, b: pretrain.hide_parts(i, b, 1), IMAGE, B),
-    "shake": (pretrain.shake, A),
-    "warp_regions": (lambda i, b: rcnn.warp_regions(i, b, 24, 3), IMAGE, A),
-    "region_targets": (lambda r, t: rcnn.region_targets(r, t, 3), A, TARGET),
+        lambda m: move_masks(m, torch.tensor([2.0, 1]), torch.ones(2)), MASKS),
+    "random_tint": (random_tint, IMAGE),
+    "random_zoom": (lambda i: random_zoom(i, 24), IMAGE[:, :, :56]),
+    "random_erase": (random_erase, IMAGE[:, :, :56]),
+    "random_view": (random_view, IMAGE, MASKED),
+    "hide_parts": (lambda i, b: hide_parts(i, b, 1), IMAGE, B),
+    "shake": (shake, A),
+    "warp_regions": (lambda i, b: warp_regions(i, b, 24, 3), IMAGE, A),
+    "region_targets": (lambda r, t: region_targets(r, t, 3), A, TARGET),
     "pick_answers": (
-        lambda s, b: rcnn.pick_answers(s, b, (56, 64), 0.25),
+        lambda s, b: pick_answers(s, b, (56, 64), 0.25),
         SCORES[:, None].repeat(1, 2), A[:, None].repeat(1, 2, 1)),
-    "margins": (linear.margins, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
-    "ridge": (linear.ridge, LOGITS, A),
+    "margins": (margins, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
+    "ridge": (ridge, LOGITS, A),
     "train_box_regression": (
-        lambda x, k, d: linear.train_box_regression(x, k, d, 4), LOGITS, LABELS, A),
-    "sample_regions": (lambda p, t: fast_rcnn.sample_regions(p, t, 4), A, TARGET),
-    "head_loss": (fast_rcnn.head_loss, LOGITS, DELTAS, A, LABELS, A.flip(0)),
+        lambda x, k, d: train_box_regression(x, k, d, 4), LOGITS, LABELS, A),
+    "sample_regions": (lambda p, t: sample_regions(p, t, 4), A, TARGET),
+    "head_loss": (head_loss, LOGITS, DELTAS, A, LABELS, A.flip(0)),
     "head_answers": (
-        lambda s, d, r: fast_rcnn.head_answers(s, d, r, [(56, 64)] * 2),
+        lambda s, d, r: head_answers(s, d, r, [(56, 64)] * 2),
         LOGITS, DELTAS, [A[:3], A[3:]]),
-    "stack_images": (fast_rcnn.stack_images, [IMAGE, IMAGE[:, :40]]),
-    "rpn_loss": (rpn.rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
-    "pick_proposals": (lambda s, b: rpn.pick_proposals(s, b, (56, 64)), SCORES, A),
-    "focal_loss": (single_shot.focal_loss, LOGITS, (LOGITS > 0).float()),
+    "stack_images": (stack_images, [IMAGE, IMAGE[:, :40]]),
+    "rpn_loss": (rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
+    "pick_proposals": (lambda s, b: pick_proposals(s, b, (56, 64)), SCORES, A),
+    "focal_loss": (focal_loss, LOGITS, (LOGITS > 0).float()),
     "hard_negative_loss": (
-        lambda x, w: single_shot.hard_negative_loss(x, w, 1), LOGITS,
+        lambda x, w: hard_negative_loss(x, w, 1), LOGITS,
         torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]])),
-    "shot_loss": (single_shot.shot_loss, LOGITS, DELTAS[:, 0], A, LABELS, A.flip(0)),
-    "look_target": (localize.look_target, A[:2, None], B),
-    "left_to_right": (localize.left_to_right, TARGET),
+    "shot_loss": (shot_loss, LOGITS, DELTAS[:, 0], A, LABELS, A.flip(0)),
+    "look_target": (look_target, A[:2, None], B),
+    "left_to_right": (left_to_right, TARGET),
     "localize_loss": (
-        localize.localize_loss, LOGITS[None, :, :1], LOGITS[None], DELTAS[None, :, 0],
+        localize_loss, LOGITS[None, :, :1], LOGITS[None], DELTAS[None, :, 0],
         B[None, :1], torch.tensor([[2]]), A),
     "localize_scores": (
-        lambda a, t: localize.localize_scores([a], [(None, t)]),
+        lambda a, t: localize_scores([a], [(None, t)]),
         TARGET | {"boxes": A[:2]}, TARGET),
-    "selective_search": (lambda i: proposals.selective_search(i, 20), IMAGE),
-    "felzenszwalb": (segmentation.felzenszwalb, IMAGE),
+    "selective_search": (lambda i: selective_search(i, 20), IMAGE),
+    "felzenszwalb": (felzenszwalb, IMAGE),
     "proposal_recall": (
-        lambda p, t: proposals.proposal_recall([p], [t], 3), A, TARGET),
-    "evaluate": (lambda a, t: metrics.evaluate([a], [t], ("x", "y")), ANSWER, TARGET),
+        lambda p, t: proposal_recall([p], [t], 3), A, TARGET),
+    "evaluate": (lambda a, t: evaluate([a], [t], ("x", "y")), ANSWER, TARGET),
     "score_class": (
-        lambda a, t: metrics.score_class([a], [t], 1, (0.5,), "coco"), ANSWER, TARGET),
-    "ignored_objects": (metrics.ignored_objects, TARGET),
-    "sort_mistakes": (lambda a, t: metrics.sort_mistakes(a, t, 0.25), ANSWER, TARGET),
-    "to_square": (photos.to_square, IMAGE),
-    "split_maps": (lambda m: photos.split_maps(m.expand(1, ROW)), A[:1, :1]),
+        lambda a, t: score_class([a], [t], 1, (0.5,), "coco"), ANSWER, TARGET),
+    "ignored_objects": (ignored_objects, TARGET),
+    "sort_mistakes": (lambda a, t: sort_mistakes(a, t, 0.25), ANSWER, TARGET),
+    "to_square": (to_square, IMAGE),
+    "split_maps": (lambda m: split_maps(m.expand(1, ROW)), A[:1, :1]),
 }  # fmt: skip
 
 # Their inputs are no tensors of a picture or a network, or they build something else.
@@ -264,9 +343,22 @@ NO_OPS = {
     *("train_rcnn", "fit_readers", "compress", "all_scenes", "train_fast_rcnn"),
     *("train_on_crops", "train_on_scenes", "train_single_shot", "keep_features"),
     *("predict", "cell_anchors"),  # below
+    *("positive_numbers", "collate", "as_array", "arrays_of", "scorer_input"),
+    *("color_codes", "color_space", "texture_codes", "slope_codes", "similarity"),
+    *("describe_regions", "group_regions"),  # loops over arrays of one picture
+    *("conv_bn", "freeze", "fold_norms", "imagenet_trunk", "imagenet_weights"),
+    *("new_faster_rcnn", "library_faster_rcnn", "start_from", "in_pixels"),
+    *("load_detector", "save_detector", "export_onnx", "model_megabytes"),
+    *("fit", "adamw", "cosine_schedule", "stop_if_not_finite", "train_faster_rcnn"),
+    "train_in_four_steps",
+    *("set_windows", "run_all", "region_numbers", "numbers_there", "answers_from"),
+    *("settings_table", "phase_times", "pareto_front"),
 }
-ROOMS = (boxes, matching, roi, targets, linear, rcnn, fast_rcnn, rpn, single_shot,
-         localize, pictures, pretrain, proposals, segmentation, metrics)  # fmt: skip
+ROOMS = [
+    importlib.import_module(module.name)
+    for room in (ops, proposals, models, training, evaluation)
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
+]
 
 
 def test_every_op_is_in_the_table():
@@ -320,11 +412,11 @@ def test_op_in_half_precision(name):
 def test_anchors_on_the_second_device(device):
     grid = AnchorGrid()
     same(grid(3, 4), grid(3, 4, device), device)
-    near = localize.cell_anchors((3, 4), (56, 64))
-    same(near, localize.cell_anchors((3, 4), (56, 64), device), device)
+    near = cell_anchors((3, 4), (56, 64))
+    same(near, cell_anchors((3, 4), (56, 64), device), device)
     layer = nn.Linear(6, 4)
-    near = fast_rcnn.compress(layer, 3)(LOGITS.repeat(1, 2)).detach()
-    far = fast_rcnn.compress(layer.to(device), 3)(LOGITS.repeat(1, 2).to(device))
+    near = compress(layer, 3)(LOGITS.repeat(1, 2)).detach()
+    far = compress(layer.to(device), 3)(LOGITS.repeat(1, 2).to(device))
     same(near, far, device)
 
 
@@ -333,7 +425,7 @@ class TwoMaps(nn.Module):
 
     def __init__(self):
         super().__init__()
-        (fine, side, _), (coarse, small, _) = photos.SHAPES
+        (fine, side, _), (coarse, small, _) = SHAPES
         self.fine, self.coarse = nn.Conv2d(3, fine, 1), nn.Conv2d(3, coarse, 1)
         self.sides = side, small
         self.requires_grad_(False)
@@ -345,7 +437,7 @@ class TwoMaps(nn.Module):
 
 
 WIDTHS = (8, 16, 16)
-PICTURES = [(IMAGE, TARGET), (IMAGE.flip(2), data.flip(IMAGE, TARGET)[1])]
+PICTURES = [(IMAGE, TARGET), (IMAGE.flip(2), flip(IMAGE, TARGET)[1])]
 
 
 def one_object(target):
@@ -457,7 +549,7 @@ def test_targets_of_any_form_go_to_the_device(device):
 
 def test_region_net_trains_on_batches_of_regions(device):
     net = build("RCNN")[0].net.to(device)
-    batches = rcnn.RegionBatches([IMAGE] * 2, [A, A], [LABELS, LABELS], 24, 2, 4)
+    batches = RegionBatches([IMAGE] * 2, [A, A], [LABELS, LABELS], 24, 2, 4)
     history = fit(net, batches, 1, optimizer=sgd(net))
     assert math.isfinite(history[0]["class"])
     with pytest.raises(ValueError, match="images are on cpu, the model is on"):
@@ -469,9 +561,9 @@ def test_features_of_r_cnn_on_the_second_device(device):
     for where in torch.device("cpu"), device:
         net = build("RCNN")[0].net.to(where)
         args = net, [IMAGE, IMAGE], [A, B], 24
-        kept = rcnn.cached_features(f"device-{where.type}", *args)
+        kept = cached_features(f"device-{where.type}", *args)
         picks = [torch.tensor([True, False, True, False]), torch.tensor([False, True])]
-        mirrored = rcnn.mirrored_features(*args[:3], picks, 24)
+        mirrored = mirrored_features(*args[:3], picks, 24)
         results.append((np.array(kept), mirrored))
     same(*results, torch.device("cpu"), 1e-3)
 
@@ -483,8 +575,8 @@ def test_frozen_maps_on_the_second_device(device):
         torch.manual_seed(0)
         trunk = TwoMaps().to(where)
         name = f"maps-{where.type}"
-        results.append(np.array(photos.frozen_maps(name, trunk, dataset, mirror=True)))
-        kept.append(localize.keep_features([PICTURES[0]], trunk)[0][0])
+        results.append(np.array(frozen_maps(name, trunk, dataset, mirror=True)))
+        kept.append(keep_features([PICTURES[0]], trunk)[0][0])
     same(*results, torch.device("cpu"), 1e-3)
     same(*kept, torch.device("cpu"), 1e-3)
 
@@ -553,10 +645,10 @@ def test_four_steps_on_the_second_device(device):
 def test_timer_waits_for_the_device(monkeypatch):
     said = []
     clock = SimpleNamespace(perf_counter=lambda: said.append("clock") or len(said))
-    monkeypatch.setattr(metrics, "time", clock)
+    monkeypatch.setattr(timing, "time", clock)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: said.append("wait"))
-    timer = metrics.Timer()
+    timer = Timer()
     with timer("a"):
         said.append("work")
     assert said == ["wait", "clock", "work", "wait", "clock"]
@@ -573,7 +665,7 @@ def test_bfloat16_on_the_processor_alone(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     seen = {}
     for where in ("cpu", "cuda:0", "mps", torch.device("meta")):
-        with env.mixed_precision(True, where):
+        with mixed_precision(True, where):
             seen[str(where)] = torch.is_autocast_enabled("cpu")
     assert seen == {"cpu": True, "cuda:0": False, "mps": False, "meta": False}
 
@@ -597,17 +689,17 @@ def test_backbone_moves_along_and_is_not_saved(device, tmp_path):
     frozen = {id(p) for p in model.prepare.trunk.parameters()}
     assert frozen < {id(p) for p in model.parameters()}
     assert not any(key.startswith("prepare") for key in model.state_dict())
-    photos.save_detector(model, tmp_path / "a.safetensors", ["x", "y"])
+    save_detector(model, tmp_path / "a.safetensors", ["x", "y"])
     model.to(device)
     assert device_of(model.prepare) == device
     before = model.prepare.trunk.net.fine.weight.detach().cpu().clone()
-    assert env.load_weights(model, tmp_path / "a.safetensors")
+    assert load_weights(model, tmp_path / "a.safetensors")
     model.load_state_dict(model.state_dict())
     assert torch.equal(model.prepare.trunk.net.fine.weight.detach().cpu(), before)
     with pytest.raises(RuntimeError, match="trunk.whole.bias"):
         model.load_state_dict({k: v for k, v in model.state_dict().items()
                                if k != "trunk.whole.bias"})  # fmt: skip
-    photos.save_detector(model, tmp_path / "b.safetensors", ["x", "y"])
+    save_detector(model, tmp_path / "b.safetensors", ["x", "y"])
     assert_same_file(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 
 
@@ -620,9 +712,9 @@ def assert_same_file(first, second):
 
 
 def test_shipped_detector_loads_and_saves_as_it_is(tmp_path):
-    model, classes = photos.load_detector("voc2007")
-    photos.save_detector(model, tmp_path / "new.safetensors", classes)
-    shipped = env.REPOSITORY / "data" / "weights" / "voc2007.safetensors"
+    model, classes = load_detector("voc2007")
+    save_detector(model, tmp_path / "new.safetensors", classes)
+    shipped = REPOSITORY / "data" / "weights" / "voc2007.safetensors"
     assert_same_file(tmp_path / "new.safetensors", shipped)
 
 
@@ -660,7 +752,7 @@ def test_stand_in_finds_a_fault_in_a_detector():
 
 def test_to_device_keeps_what_is_there():
     given = [{"boxes": A, "names": ["x"], "n": 3}, (B, None)]
-    moved = devices.to_device(given, torch.device("cpu"))
+    moved = to_device(given, torch.device("cpu"))
     assert moved[0]["boxes"] is A and moved[1][0] is B and moved[0]["names"] == ["x"]
     assert device_of(nn.Identity()) == torch.device("cpu")
-    assert train.device_of is devices.device_of
+    assert loop.device_of is device_of

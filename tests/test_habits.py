@@ -6,8 +6,8 @@ import re
 import nbformat
 import pytest
 
-from course_utils import authoring
-from course_utils.env import REPOSITORY
+from course_utils.core.settings import REPOSITORY
+from course_utils.lessons import notebooks
 
 
 def sources(*folders):
@@ -38,8 +38,8 @@ def test_no_test_imports_another_and_no_bench_a_test():
 @pytest.mark.parametrize(
     "pattern, owners",
     [
-        # env.cached_array keeps an array in memory where its file cannot be made.
-        (r"os\.(replace|rename)\(", {"files.py", "env.py"}),
+        # cache.cached_array keeps an array in memory where its file cannot be made.
+        (r"os\.(replace|rename)\(", {"files.py", "cache.py"}),
         (r"hashlib\.", {"files.py", "compiled.py", "download.py"}),
         (r"float\(\) / 255", {"targets.py"}),
         (r"ImageDraw\.Draw\(", {"plot.py"}),
@@ -53,6 +53,36 @@ def test_one_place_for_each_job(pattern, owners):
 
 
 def test_lessons_compile_by_our_njit_only():
-    for path in authoring.NOTEBOOKS.rglob("*.ipynb"):
+    for path in notebooks.NOTEBOOKS.rglob("*.ipynb"):
         code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
         assert not re.search(r"numba import .*jit|numba\.n?jit", "\n".join(code)), path
+
+
+ROOMS = (
+    *("core", "ops", "data", "proposals", "models", "training", "evaluation"),
+    *("lessons", "detect"),
+)
+
+
+def room_of(name):
+    """The room of ``course_utils.ROOM...``, None for the package itself."""
+    return (name.split(".") + [None])[1]
+
+
+def test_an_import_goes_only_up_the_list_of_rooms():
+    for path, text in sources("course_utils"):
+        room = room_of(path.removesuffix(".py").replace("/", "."))
+        for name in imported(text):
+            if not name.startswith("course_utils.") or room == "__init__":
+                continue
+            assert room_of(name) in ROOMS, f"{path} imports {name}"
+            above = ROOMS.index(room_of(name)) <= ROOMS.index(room)
+            assert above, f"{path} imports {name}, which is further down: {ROOMS}"
+
+
+def test_the_package_has_these_rooms_and_no_long_file():
+    folder = REPOSITORY / "course_utils"
+    there = {p.stem for p in folder.iterdir() if p.name[0] not in "_."}
+    assert there == set(ROOMS)
+    for path, text in sources("course_utils"):
+        assert text.count("\n") <= 300, path

@@ -21,7 +21,6 @@ import json
 import pickle
 import re
 import sys
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -32,19 +31,43 @@ from packaging.requirements import Requirement
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from course_utils import authoring, boxes, data, env, linear, metrics, proposals, rcnn
-from course_utils.anchors import AnchorGrid
-from course_utils.backbone import SmallResNet
-from course_utils.data import VOCDataset, collate, find_data, flip
-from course_utils.fast_rcnn import FastRCNN, RegionHead, head_loss
-from course_utils.faster_rcnn import FasterRCNN
-from course_utils.localize import LocalizeHead, Localizer
-from course_utils.metrics import evaluate
-from course_utils.pictures import Scenes
-from course_utils.rpn import RPN, ProposalNet, pick_proposals, rpn_loss
-from course_utils.segmentation import felzenszwalb
-from course_utils.single_shot import SingleShot, shot_loss
-from course_utils.train import fit
+from course_utils.core.environment import find_broken_libraries
+from course_utils.core.settings import REPOSITORY
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import Scenes, VOCDataset
+from course_utils.data.transforms import flip
+from course_utils.evaluation.average_precision import evaluate, match_to_objects
+from course_utils.lessons import notebooks
+from course_utils.models import rcnn
+from course_utils.models.backbone import SmallResNet
+from course_utils.models.fast_rcnn import FastRCNN, RegionHead, head_loss
+from course_utils.models.faster_rcnn import FasterRCNN
+from course_utils.models.localizer import LocalizeHead, Localizer
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.models.rpn import RPN, ProposalNet, rpn_loss
+from course_utils.models.single_shot import SingleShot, shot_loss
+from course_utils.ops.anchors import AnchorGrid
+from course_utils.ops.batches import collate
+from course_utils.ops.boxes import (
+    box_iou,
+    check_boxes,
+    decode_boxes,
+    encode_boxes,
+    xywh_to_xyxy,
+)
+from course_utils.ops.nms import batched_nms, nms
+from course_utils.ops.postprocess import pick_answers, pick_proposals
+from course_utils.ops.targets import check_targets
+from course_utils.proposals.segmentation import felzenszwalb
+from course_utils.proposals.selective_search import (
+    count_votes,
+    dataset_proposals,
+    selective_search,
+    sliding_windows,
+)
+from course_utils.training import rcnn_stages
+from course_utils.training.loop import fit
+from course_utils.training.rcnn_stages import known_regions
 from tests.helpers import explorers
 from tests.helpers.labels import OBJECT, write_data
 from tests.helpers.lessons import REPORT, run_nbval, small_lesson
@@ -128,13 +151,13 @@ images: unusual pictures
 images: an error without the file's name
 transforms: forms of targets
 """.strip().splitlines()
-NOTEBOOKS = sorted(authoring.NOTEBOOKS.rglob("[0-9]*.ipynb"))
+NOTEBOOKS = sorted(notebooks.NOTEBOOKS.rglob("[0-9]*.ipynb"))
 SIZE = (48, 64)
 
 
 def test_every_row_has_a_test():
     found = set()
-    for path in Path(__file__).parent.glob("test_*.py"):
+    for path in (REPOSITORY / "tests").rglob("test_*.py"):
         found |= set(re.findall(r"^ +# pitfall: (.+)$", path.read_text(), re.M))
     assert sorted(set(ROWS) - found) == [], "rows without a test"
     assert sorted(found - set(ROWS)) == [], "tests of no row"
@@ -198,14 +221,14 @@ def test_one_convention_in_all_modules():
     # pitfall: boxes: plus one
     a, b = torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[2.0, 2, 6, 6]])
     wanted, pair = 4 / 28, torch.cat([a, b])  # with + 1 it would be 9 / 41
-    assert boxes.box_iou(a, b).item() == pytest.approx(wanted)
+    assert box_iou(a, b).item() == pytest.approx(wanted)
     arrays = a.double().numpy(), b.double().numpy()
     yes, easy = np.array([wanted - 1e-6, wanted + 1e-6]), np.zeros(1, bool)
-    verdicts = metrics.match_to_objects(*arrays, easy, easy, yes, False)
+    verdicts = match_to_objects(*arrays, easy, easy, yes, False)
     assert verdicts.tolist() == [[1], [0]]
     for threshold, kept in (wanted - 1e-6, 1), (wanted + 1e-6, 2):
-        assert len(boxes.nms(pair, torch.tensor([0.9, 0.8]), threshold)) == kept
-    votes = proposals.count_votes(pair.numpy(), np.array([0, 1]), 0.1)
+        assert len(nms(pair, torch.tensor([0.9, 0.8]), threshold)) == kept
+    votes = count_votes(pair.numpy(), np.array([0, 1]), 0.1)
     assert votes.tolist() == pytest.approx([1 + wanted] * 2)
 
 
@@ -213,9 +236,9 @@ def test_a_tie_on_paper_only():
     # pitfall: boxes: IoU equal to the threshold
     pair = torch.tensor([[1.0, 1, 2, 3], [0, 0, 2, 2]])  # 1 / 5 on paper
     scores = torch.tensor([1.0, 0.9])
-    assert boxes.box_iou(*pair.split(1)).item() == pytest.approx(0.2)
+    assert box_iou(*pair.split(1)).item() == pytest.approx(0.2)
     for order in [0, 1], [1, 0]:
-        kept = boxes.nms(pair[order], scores[order], 0.2).tolist()
+        kept = nms(pair[order], scores[order], 0.2).tolist()
         assert kept == [0, 1][:: 1 if order[0] == 0 else -1]
 
 
@@ -229,10 +252,10 @@ def test_equal_objectness_goes_to_the_lowest_index():
 def test_equal_scores_of_a_detector_go_to_the_lowest_index():
     # pitfall: boxes: equal scores and input order
     copies = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]]).repeat(700, 1)
-    answer = rcnn.pick_answers(torch.ones(1400, 1), copies[:, None], (40, 40), 0.5)
+    answer = pick_answers(torch.ones(1400, 1), copies[:, None], (40, 40), 0.5)
     assert answer["boxes"].tolist() == [[0, 0, 10, 10]]
     apart = 20.0 * torch.arange(300)[:, None] + torch.tensor([0.0, 0, 10, 10])
-    answer = rcnn.pick_answers(torch.ones(300, 1), apart[:, None], (9999, 9999), 0.5)
+    answer = pick_answers(torch.ones(300, 1), apart[:, None], (9999, 9999), 0.5)
     assert torch.equal(answer["boxes"], apart[:100]), "the first of equal ones"
 
 
@@ -240,8 +263,8 @@ def test_a_nan_score_beside_a_good_copy():
     # pitfall: boxes: no box or a NaN score
     same = torch.tensor([[0.0, 0, 10, 10]] * 2)
     for function in (
-        lambda s: boxes.nms(same, s),
-        lambda s: boxes.batched_nms(same, s, torch.ones(2)),
+        lambda s: nms(same, s),
+        lambda s: batched_nms(same, s, torch.ones(2)),
         lambda s: pick_proposals(s, same, (40, 40)),
     ):
         with pytest.raises(ValueError, match=r"scores\[\d\] = nan"):
@@ -293,8 +316,8 @@ class OneDog:
 def test_true_boxes_are_positives_when_no_proposal_is_near(monkeypatch):
     # pitfall: svm: class without positives
     far = torch.tensor([[0.0, 0, 10, 10]])
-    monkeypatch.setattr(rcnn, "dataset_proposals", lambda _: [far])
-    regions, facts = rcnn.known_regions(OneDog(), 10, 2)
+    monkeypatch.setattr(rcnn_stages, "dataset_proposals", lambda _: [far])
+    regions, facts = known_regions(OneDog(), 10, 2)
     assert regions[0].tolist() == [[40, 40, 60, 60], [0, 0, 10, 10]]
     assert facts[0]["labels"].tolist() == [1, 0]
     assert facts[0]["iou"][0] == 1 and facts[0]["overlap"][:, 0].tolist()[0] == 1
@@ -303,7 +326,7 @@ def test_true_boxes_are_positives_when_no_proposal_is_near(monkeypatch):
 def test_the_scale_of_features_goes_with_the_detector():
     # pitfall: svm: unscaled features
     def new():
-        return rcnn.RCNN(rcnn.RegionNet(SmallResNet((4, 8, 8)), 3), 3, side=24)
+        return RCNN(RegionNet(SmallResNet((4, 8, 8)), 3), 3, side=24)
 
     torch.manual_seed(0)
     model, regions = new(), torch.tensor([[0.0, 0, 10, 10]] * 5)
@@ -315,14 +338,14 @@ def test_the_scale_of_features_goes_with_the_detector():
     twin.load_state_dict(model.state_dict())
     for detector in model, twin:
         margins, _ = detector.read(features, regions)
-        wanted = linear.margins(features / 250, weight, bias)
+        wanted = rcnn.margins(features / 250, weight, bias)
         torch.testing.assert_close(margins, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_margins_are_kept_raw_and_not_called_probabilities():
     # pitfall: svm: margin read as a probability
     far = torch.tensor([[10.0, 10, 30, 30], [50, 50, 60, 60]])[:, None]
-    answer = rcnn.pick_answers(torch.tensor([[2.3], [-0.7]]), far, (90, 90), 0.0)
+    answer = pick_answers(torch.tensor([[2.3], [-0.7]]), far, (90, 90), 0.0)
     assert answer["scores"].tolist() == pytest.approx([2.3])
 
 
@@ -482,12 +505,13 @@ def code_cells(path):
 
 def test_no_workers_and_no_data_set_class_in_a_cell():
     # pitfall: data loading: workers and classes in a cell
-    sources = {p.name: p.read_text() for p in Path(env.__file__).parent.rglob("*.py")}
+    package = REPOSITORY / "course_utils"
+    sources = {p.name: p.read_text() for p in package.rglob("*.py")}
     for path in NOTEBOOKS:
         for cell in code_cells(path):
             sources[path.name] = sources.get(path.name, "") + cell.source + "\n"
             assert not re.search(r"class \w+\(.*Dataset\)", cell.source) or (
-                authoring.taught_name(cell)
+                notebooks.taught_name(cell)
             ), path.name
     for name, source in sources.items():
         assert not re.search(r"num_workers\s*=\s*[1-9]", source), name
@@ -551,7 +575,7 @@ def test_checked_cells_can_be_compared():
         for cell in code_cells(path):
             outputs = json.dumps(cell.outputs)
             assert "widget-view" not in outputs, path.name
-            if "nbval-check-output" in authoring.tags(cell):
+            if "nbval-check-output" in notebooks.tags(cell):
                 checked += 1
                 assert not cell.source.rstrip().endswith(";"), path.name
                 assert not re.search(r" at 0x[0-9a-f]+|model_id", outputs), path.name
@@ -606,7 +630,7 @@ def test_bars_are_off_in_ci_and_on_for_people(monkeypatch, capfd):
 
     def work(windows):
         fit(Small(), [([], [])] * 3, 2, name="Training")
-        proposals.dataset_proposals(dataset, windows)
+        dataset_proposals(dataset, windows)
 
     monkeypatch.setenv("CI", "true")
     work(7)
@@ -629,7 +653,7 @@ WITHOUT_UPPER_BOUND = {"packaging"}
 
 
 def requirements():
-    lines = (env.REPOSITORY / "requirements.txt").read_text().splitlines()
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
     return [Requirement(line) for line in lines if line and line[0] not in "#-"]
 
 
@@ -640,9 +664,9 @@ def test_every_version_is_bounded():
         assert signs & {">=", "=="}, f"{need} has no lower bound"
         if need.name not in WITHOUT_UPPER_BOUND:
             assert signs & {"<", "<=", "=="}, f"{need} has no upper bound"
-    binder = (env.REPOSITORY / "binder" / "requirements.txt").read_text()
+    binder = (REPOSITORY / "binder" / "requirements.txt").read_text()
     assert "-r ../requirements.txt" in binder
-    project = (env.REPOSITORY / "pyproject.toml").read_text()
+    project = (REPOSITORY / "pyproject.toml").read_text()
     assert 'dependencies = { file = ["requirements.txt"] }' in project
 
 
@@ -650,7 +674,7 @@ def test_opencv_has_one_wheel_and_a_bare_container_is_named(monkeypatch):
     # pitfall: environment: missing libGL and OpenCV clash
     wheels = [need.name for need in requirements() if need.name.startswith("opencv")]
     assert wheels == ["opencv-contrib-python"]
-    apt = (env.REPOSITORY / "binder" / "apt.txt").read_text().split()
+    apt = (REPOSITORY / "binder" / "apt.txt").read_text().split()
     assert {"libgl1", "libglib2.0-0"} <= set(apt)
 
     class Bare:
@@ -659,26 +683,26 @@ def test_opencv_has_one_wheel_and_a_bare_container_is_named(monkeypatch):
             raise ImportError("libGL.so.1: cannot open shared object file")
 
     monkeypatch.setitem(sys.modules, "cv2", Bare())
-    ((problem, mend),) = env.find_broken_libraries()
+    ((problem, mend),) = find_broken_libraries()
     assert "libGL.so.1" in problem and mend == "apt-get install libgl1 libglib2.0-0"
 
 
 def test_boxes_are_float32_everywhere():
     # pitfall: environment: float64 and other devices
     wide = torch.tensor([[0.0, 0, 10, 10], [5, 5, 30, 30]], dtype=torch.float64)
-    checked = boxes.check_boxes(wide.numpy())
-    given = data.check_targets([{"boxes": wide, "labels": torch.tensor([1, 1])}], 2)
+    checked = check_boxes(wide.numpy())
+    given = check_targets([{"boxes": wide, "labels": torch.tensor([1, 1])}], 2)
     dataset = VOCDataset(find_data("tabletop"), "val", first=1)
     found = [
         checked,
         given[0]["boxes"],
         dataset[0][1]["boxes"],
-        boxes.encode_boxes(wide, wide.flip(0)),
-        boxes.decode_boxes(wide / 100, wide),
-        boxes.box_iou(wide, wide),
-        boxes.xywh_to_xyxy(wide.numpy()),
+        encode_boxes(wide, wide.flip(0)),
+        decode_boxes(wide / 100, wide),
+        box_iou(wide, wide),
+        xywh_to_xyxy(wide.numpy()),
         AnchorGrid()(2, 2),
-        proposals.sliding_windows((40, 50), (16,)),
-        proposals.selective_search(dataset[0][0].double(), 10),
+        sliding_windows((40, 50), (16,)),
+        selective_search(dataset[0][0].double(), 10),
     ]
     assert {value.dtype for value in found} == {torch.float32}

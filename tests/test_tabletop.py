@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from course_utils.authoring import REPOSITORY
-from course_utils.data import VOCDataset, find_data
+from course_utils.core.settings import REPOSITORY
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
 
 pytestmark = pytest.mark.slow
 

@@ -3,21 +3,21 @@
 import numpy as np
 import torch
 
-from course_utils.anchors import AnchorGrid
-from course_utils.backbone import SmallResNet
-from course_utils.fast_rcnn import FastRCNN, RegionHead
-from course_utils.faster_rcnn import FasterRCNN
-from course_utils.rcnn import RCNN, RegionNet
-from course_utils.rpn import RPN
-from course_utils.widgets import boxes, localize, tasks
-from course_utils.widgets import compare as compare_widgets
-from course_utils.widgets import fast_rcnn as fast_widgets
-from course_utils.widgets import faster_rcnn as faster_widgets
-from course_utils.widgets import metrics as metric_widgets
-from course_utils.widgets import proposals as proposal_widgets
-from course_utils.widgets import rcnn as rcnn_widgets
-from course_utils.widgets import roi as roi_widgets
-from course_utils.widgets import rpn as rpn_widgets
+from course_utils.lessons.widgets import boxes, localize, tasks
+from course_utils.lessons.widgets import compare as compare_widgets
+from course_utils.lessons.widgets import fast_rcnn as fast_widgets
+from course_utils.lessons.widgets import faster_rcnn as faster_widgets
+from course_utils.lessons.widgets import metrics as metric_widgets
+from course_utils.lessons.widgets import proposals as proposal_widgets
+from course_utils.lessons.widgets import rcnn as rcnn_widgets
+from course_utils.lessons.widgets import roi as roi_widgets
+from course_utils.lessons.widgets import rpn as rpn_widgets
+from course_utils.models.backbone import SmallResNet
+from course_utils.models.fast_rcnn import FastRCNN, RegionHead
+from course_utils.models.faster_rcnn import FasterRCNN
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.models.rpn import RPN
+from course_utils.ops.anchors import AnchorGrid
 
 
 def picture():

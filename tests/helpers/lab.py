@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from course_utils import authoring
+from course_utils.lessons import notebooks
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
@@ -68,7 +68,7 @@ def page(browser):
 def lab(tmp_path_factory):
     """Address of a JupyterLab that serves copies of the lessons."""
     home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(authoring.NOTEBOOKS, home / "notebooks")
+    shutil.copytree(notebooks.NOTEBOOKS, home / "notebooks")
     # Lab draws only the cells in view; here all are wanted.
     settings = home / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)

@@ -9,7 +9,7 @@ import time
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils import authoring
+from course_utils.core.settings import REPOSITORY
 
 
 def most_memory(path):
@@ -30,7 +30,7 @@ def run_nbval(path, results):
     command += ["--nbval-cell-timeout=1800", "--nbval-kernel-startup-timeout=300"]
     command += ["-x", "-p", "tests.nbval_guard", "-p", "no:cacheprovider", str(path)]
     environment = os.environ | {"CI": "true", "COURSE_RESULTS": str(results)}
-    paths = [str(authoring.REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     report = results / f"{path.stem}.json"
@@ -47,4 +47,4 @@ def small_lesson(path, *sources, outputs=()):
     return path
 
 
-REPORT = 'from course_utils.metrics import report\nreport("x", n=1);'
+REPORT = 'from course_utils.lessons.report import report\nreport("x", n=1);'

@@ -1,0 +1,1 @@
+"""The ground: files, cache, weights, precision, threads, memory, timing."""

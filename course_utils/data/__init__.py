@@ -1,0 +1,1 @@
+"""Data sets, images and their targets, downloads; `labels` reads other tools' files."""

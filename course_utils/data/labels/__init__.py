@@ -1,0 +1,1 @@
+"""The learner's own labels: read, hold against the images, split, export."""

@@ -1,0 +1,1 @@
+"""Average precision, recall of proposals, kinds of mistake, comparison."""

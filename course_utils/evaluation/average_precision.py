@@ -1,0 +1,214 @@
+"""Average precision, as COCO and PASCAL VOC define it."""
+
+import math
+
+import numpy as np
+
+from course_utils.core.compiled import njit
+from course_utils.core.devices import to_device
+from course_utils.evaluation.scorer_input import scorer_input
+
+COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
+METHODS = ("coco", "all-point", "11-point")
+TIES = ("order", "group")
+
+
+@njit
+def match_to_objects(boxes, objects, ignored, crowd, min_ious, take_next):
+    """Which detections of one class in one image are right, at several IoUs.
+
+    boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,) bool,
+    objects that need not be found; crowd (G,) bool, of those the ones that stand for
+    many: a detection's overlap with them is its share that lies inside; min_ious (T,)
+    float64. An object is found once; later hits are false. VOC looks only at the object
+    with the largest IoU; with `take_next`, as COCO does, at the largest that is still
+    free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and does not
+    count. Lesson 04.
+    """
+    verdict = np.zeros((len(min_ious), len(boxes)), np.int8)
+    iou = np.zeros((len(boxes), len(objects)))
+    for d, a in enumerate(boxes):
+        for g, b in enumerate(objects):
+            w = min(a[2], b[2]) - max(a[0], b[0])
+            h = min(a[3], b[3]) - max(a[1], b[1])
+            if w > 0 and h > 0:
+                area = (a[2] - a[0]) * (a[3] - a[1])
+                union = area + (b[2] - b[0]) * (b[3] - b[1]) - w * h
+                iou[d, g] = w * h / (area if crowd[g] else union)
+    for t, least in enumerate(min_ious):
+        found = np.zeros(len(objects), np.bool_)
+        for d in range(len(boxes)):
+            best = -1
+            for g in range(len(objects)):
+                if iou[d, g] < least or (take_next and found[g]):
+                    continue
+                better = best < 0 or iou[d, g] >= iou[d, best]
+                if take_next and best >= 0 and ignored[g] != ignored[best]:
+                    better = ignored[best]  # COCO prefers an object that counts
+                if better:
+                    best = g
+            if best >= 0 and ignored[best]:
+                verdict[t, d] = -1
+            elif best >= 0 and not found[best]:
+                verdict[t, d] = 1
+                found[best] = True
+    return verdict
+
+
+def precision_recall(scores, right, objects, ties="order"):
+    """Precision and recall after each detection, best score first.
+
+    scores (D,); right (D,): 1 right, 0 false, -1 not counted, as from
+    `match_to_objects`; objects: how many there are to find. Returns (precision, recall,
+    scores), arrays over the detections that count; with ties = "group" over the
+    different scores, since all detections of equal score enter at once. Lesson 04.
+    """
+    order = np.argsort(-scores, kind="stable")
+    order = order[right[order] >= 0]
+    hits = np.cumsum(right[order] == 1)
+    precision = hits / np.arange(1, len(order) + 1)
+    recall = hits / objects if objects else np.full(len(order), np.nan)
+    curve = precision, recall, scores[order]
+    if ties == "group":  # only where the next score differs
+        ends = np.flatnonzero(np.diff(scores[order], append=np.nan))
+        curve = tuple(values[ends] for values in curve)
+    return curve
+
+
+def average_precision(precision, recall, method="coco"):
+    """Area under a precision-recall curve, 0 to 1.
+
+    precision, recall: (D,), recall ascending, as from `precision_recall`. First the
+    curve is made to fall: each precision becomes the best at this or a higher recall.
+    Then "11-point" averages it at recall 0, 0.1 ... 1, "coco" at 0, 0.01 ... 1, and
+    "all-point" takes the exact area. No detection gives 0. Raises ValueError for
+    another method. "coco" is equal to pycocotools to the last bit: its recall points
+    are rounded floats, so that 7 hits of 10 miss the point 0.7000000000000001.
+    Source: VOC development kits 2007 and 2010; COCO. Lesson 04.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: choose one of {', '.join(METHODS)}")
+    if len(precision) == 0:
+        return 0.0
+    falling = np.maximum.accumulate(precision[::-1])[::-1]
+    if method == "all-point":
+        return float(np.sum(np.diff(recall, prepend=0) * falling))
+    if method == "11-point":  # whole tenths, less a hair for rounding
+        points = np.arange(11) / 10 - 1e-9
+    else:
+        points = np.linspace(0, 1, 101)
+    place = np.searchsorted(recall, points)
+    return float(np.sum(falling[place[place < len(falling)]]) / len(points))
+
+
+def cpu_array(values, kind=None):
+    """A tensor on any device, or what else numpy takes, as an array."""
+    return np.asarray(to_device(values, "cpu"), kind)
+
+
+def ignored_objects(target):
+    """Which of N objects need not be found: (ignored, crowd), both (N,) bool.
+
+    Those are the ones that are difficult or a crowd; a flag that `target` does not hold
+    is False everywhere. Lesson 04.
+    """
+    none = np.zeros(len(target["labels"]), bool)
+    crowd = cpu_array(target.get("iscrowd", none), bool)
+    return crowd | cpu_array(target.get("difficult", none), bool), crowd
+
+
+def score_class(
+    answers, targets, label, min_ious, method, max_detections=None, ties="order"
+):
+    """All detections of one class: (scores (D,), verdicts (T, D), objects to find).
+
+    See `evaluate` for max_detections and ties. Lesson 04.
+    """
+    coco = method == "coco"
+    most = 100 if coco and max_detections is None else max_detections
+    min_ious = np.asarray(min_ious, np.float64)
+    scores, verdicts, objects = [], [], 0
+    for answer, target in zip(answers, targets):
+        mine = cpu_array(answer["labels"]) == label
+        true = cpu_array(target["labels"]) == label
+        ignored, crowd = (flags[true] for flags in ignored_objects(target))
+        objects += int((~ignored).sum())
+        score = cpu_array(answer["scores"])[mine]
+        boxes = cpu_array(answer["boxes"], np.float64)[mine]
+        truth = cpu_array(target["boxes"], np.float64)[true]
+        order = np.argsort(-score, kind="stable")
+        if ties == "group":  # an order that does not depend on the input's
+            order = np.lexsort((*boxes.T, -score))
+            rows = np.lexsort((crowd, ignored, *truth.T))
+            truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
+        order = order[:most]
+        if len(order):
+            given = boxes[order], truth, ignored, crowd & coco, min_ious
+            verdicts.append(match_to_objects(*given, coco))
+            scores.append(score[order])
+    if not scores:
+        return np.zeros(0), np.zeros((len(min_ious), 0), np.int8), objects
+    return np.concatenate(scores), np.concatenate(verdicts, 1), objects
+
+
+def mean_of_known(values):
+    """The mean of the numbers that are not NaN; NaN if there is none."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def evaluate(
+    answers,
+    targets,
+    classes,
+    method="coco",
+    min_ious=None,
+    max_detections=None,
+    ties="order",
+):
+    """Score a detector: mean average precision and AP by class.
+
+    answers: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
+    targets: as `VOCDataset.target` gives them, `difficult` may be missing; `iscrowd`
+    (N,) bool may name objects that are crowds. classes: the names of labels 1..K.
+    method: "coco", or VOC's "all-point" or "11-point"; with min_ious left out, COCO
+    averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how many
+    of a class count in an image, the best ones; 100 for COCO and all for VOC if left
+    out. ties: by "order", equal scores count one after the other as they are given,
+    images first, as in pycocotools; as a "group" they enter the curve at once, so that
+    the order of images, detections and objects does not matter.
+
+    Returns ``map``, the mean over IoUs and classes; ``map50`` and ``ap50`` {class: AP},
+    the same at IoU 0.5 if that is among min_ious; ``ap`` {class: AP, mean over IoUs};
+    ``objects`` and ``detections`` {class: number}; ``method``. A class without objects
+    has the AP NaN and is left out of the means; its false alarms are its detections.
+    Difficult objects and crowds neither count nor cost, and take any number of
+    detections. COCO measures overlap with a crowd as the share of the detection inside
+    it; VOC, which has no crowds, takes them as difficult objects, by IoU. Raises
+    ValueError as `scorer_input` does, and for another method, number or rule for ties.
+    Source: Everingham et al. 2010, section 4; Lin et al. 2014 (COCO). Lesson 04.
+    """
+    if ties not in TIES:
+        raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
+    if max_detections is not None and not max_detections >= 1:
+        raise ValueError(f"max_detections = {max_detections}: give 1 or more")
+    answers, targets = scorer_input(answers, targets, classes)
+    if min_ious is None:
+        min_ious = COCO_IOUS if method == "coco" else (0.5,)
+    result = {"method": method, "ap": {}, "ap50": {}, "objects": {}, "detections": {}}
+    for label, name in enumerate(classes, 1):
+        scores, verdicts, objects = score_class(
+            answers, targets, label, min_ious, method, max_detections, ties
+        )
+        aps = [math.nan] * len(min_ious)
+        if objects:
+            curves = [precision_recall(scores, v, objects, ties) for v in verdicts]
+            aps = [average_precision(p, r, method) for p, r, _ in curves]
+        result["ap"][name] = sum(aps) / len(aps)
+        if 0.5 in min_ious:
+            result["ap50"][name] = aps[list(min_ious).index(0.5)]
+        result["objects"][name], result["detections"][name] = objects, len(scores)
+    result["map"] = mean_of_known(result["ap"].values())
+    if 0.5 in min_ious:
+        result["map50"] = mean_of_known(result["ap50"].values())
+    return result

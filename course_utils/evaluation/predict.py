@@ -1,0 +1,38 @@
+"""A model's detections for a whole data set."""
+
+import torch
+
+from course_utils.core.devices import device_of, to_device
+from course_utils.models.localizer import left_to_right
+from course_utils.ops.boxes import box_iou
+
+
+@torch.no_grad()
+def predict(model, dataset, batch=50):
+    """The model's answers for a whole data set, as a list of dicts. Lesson 02.
+
+    Images are moved to the model's device, `batch` at a time, and the answers come back
+    to where the images were.
+    """
+    model.eval()
+    device, answers = device_of(model), []
+    for start in range(0, len(dataset), batch):
+        items = range(start, min(start + batch, len(dataset)))
+        images = [dataset[i][0] for i in items]
+        found = model(to_device(images, device))
+        answers += [to_device(a, image.device) for a, image in zip(found, images)]
+    return answers
+
+
+def localize_scores(answers, dataset):
+    """Share of right labels, and mean IoU, over all objects of a data set.
+
+    Answers and objects are paired from left to right. Lesson 02.
+    """
+    right, ious = [], []
+    for answer, i in zip(to_device(answers, "cpu"), range(len(dataset))):
+        boxes, labels = left_to_right(to_device(dataset[i][1], "cpu"))
+        found_boxes, found_labels = left_to_right(answer)
+        right.append((found_labels == labels).float())
+        ious.append(box_iou(found_boxes, boxes).diagonal())
+    return torch.cat(right).mean().item(), torch.cat(ious).mean().item()

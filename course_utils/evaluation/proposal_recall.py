@@ -1,0 +1,34 @@
+"""How many objects have a proposal near enough."""
+
+import torch
+
+from course_utils.core.devices import to_device
+from course_utils.ops.boxes import box_iou
+
+
+def proposal_recall(proposals, targets, windows, min_ious=(0.5, 0.7)):
+    """How many objects the first `windows` proposals of each image find, and how well.
+
+    proposals: for each image (N, 4), best first. targets: for each image, as
+    `VOCDataset` gives them; difficult objects are left out. Returns {min_iou: recall,
+    ..., "mabo": mean average best overlap}: the best IoU of each object, averaged in
+    each class, then over the classes. Raises ValueError if the numbers of images
+    differ or there is no object. Source: Uijlings et al. 2013, section 5. Lesson 03.
+    """
+    if len(proposals) != len(targets):
+        raise ValueError(
+            f"proposals of {len(proposals)} images, {len(targets)} targets"
+        )
+    best, labels = [], []
+    for boxes, target in zip(to_device(proposals, "cpu"), to_device(targets, "cpu")):
+        easy = ~target["difficult"]
+        overlap = box_iou(boxes[:windows], target["boxes"][easy])  # (N, objects)
+        none = overlap.new_zeros(1, overlap.shape[1])
+        best.append(torch.cat([overlap, none]).max(0).values)
+        labels.append(target["labels"][easy])
+    best, labels = torch.cat(best), torch.cat(labels)
+    if len(best) == 0:
+        raise ValueError("the targets hold no object that is not difficult")
+    found = {limit: float((best >= limit).float().mean()) for limit in min_ious}
+    by_class = [best[labels == label].mean() for label in labels.unique()]
+    return found | {"mabo": float(torch.stack(by_class).mean())}

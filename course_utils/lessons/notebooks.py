@@ -1,0 +1,134 @@
+"""The lesson notebooks: where they lie, and what each of them teaches."""
+
+import importlib
+import inspect
+import re
+
+import nbformat
+
+from course_utils.core.settings import REPOSITORY
+
+NOTEBOOKS = REPOSITORY / "notebooks"
+
+TAUGHT = {
+    "00_start_here": [],
+    "01_boxes": [
+        f"ops.{name}"
+        for name in (
+            "boxes.box_area",
+            "boxes.box_iou",
+            "boxes.giou",
+            "boxes.clip_boxes",
+            "boxes.encode_boxes",
+            "boxes.decode_boxes",
+            "nms.greedy_nms",
+            "nms.nms",
+            "nms.batched_nms",
+        )
+    ],
+    "02_classify_and_localize": [
+        "models.backbone.ResidualBlock",
+        "models.backbone.SmallResNet",
+        "models.localizer.cell_anchors",
+        "models.localizer.look_target",
+        "models.localizer.LocalizeHead",
+        "models.localizer.localize_loss",
+        "evaluation.predict.localize_scores",
+    ],
+    "03_region_proposals": [
+        "proposals.segmentation.join_pixels",
+        "proposals.grouping.similarity",
+        "proposals.selective_search.sliding_windows",
+        "evaluation.proposal_recall.proposal_recall",
+    ],
+    "04_measuring_detectors": [
+        "evaluation.average_precision.match_to_objects",
+        "evaluation.average_precision.precision_recall",
+        "evaluation.average_precision.average_precision",
+    ],
+    "05_rcnn": [
+        "models.rcnn.warp_regions",
+        "training.rcnn_stages.region_targets",
+        "models.rcnn.RegionNet",
+        "training.svm.train_svm",
+        "training.svm.ridge",
+        "ops.postprocess.pick_answers",
+    ],
+    "06_roi_pooling": [
+        "ops.roi.round_half_away",
+        "ops.roi.bin_edges",
+        "ops.roi.pool_bins",
+        "ops.roi.MaxOverBins",
+        "ops.roi.sampling_matrix",
+        "ops.roi.roi_align",
+    ],
+    "07_fast_rcnn": [
+        "models.fast_rcnn.RegionHead",
+        "ops.matching.sample_balanced",
+        "models.fast_rcnn.sample_regions",
+        "models.fast_rcnn.head_loss",
+        "models.fast_rcnn.compress",
+    ],
+    "08_region_proposal_network": [
+        "ops.anchors.AnchorGrid",
+        "models.rpn.RPNHead",
+        "models.rpn.rpn_loss",
+        "ops.postprocess.pick_proposals",
+    ],
+    "09_faster_rcnn": [
+        "models.faster_rcnn.FasterRCNN",
+        "training.four_steps.train_in_four_steps",
+    ],
+    "10_speed_and_accuracy": [
+        "evaluation.compare.pareto_front",
+    ],
+    "11_single_shot": [
+        "models.single_shot.ShotHead",
+        "models.single_shot.hard_negative_loss",
+        "models.single_shot.focal_loss",
+        "models.single_shot.shot_loss",
+    ],
+    "12_real_photos": [
+        "models.photo_detector.Neck",
+        "models.photo_detector.PhotoHead",
+        "evaluation.mistakes.sort_mistakes",
+    ],
+    "13_your_own_images": [],
+}
+
+
+def lessons():
+    """The lesson notebooks, in order."""
+    return sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def taught_name(cell):
+    """The package name after ``same-as:``, or None."""
+    names = [t.removeprefix("same-as:") for t in tags(cell) if t.startswith("same-as:")]
+    return names[0] if names else None
+
+
+def source_of(name):
+    """Source text of a package function or class, by its full dotted name.
+
+    Raises ValueError if the package has no such name.
+    """
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        raise ValueError(f"same-as:{name}: the package has no such name") from None
+    return inspect.getsource(getattr(found, "py_func", found)).rstrip()
+
+
+def title_of(path):
+    """A lesson's title: its first level-one heading."""
+    for cell in nbformat.read(path, 4).cells:
+        found = re.search(r"^# (.+)$", cell.source, re.M)
+        if cell.cell_type == "markdown" and found:
+            return found[1]
+    raise ValueError(f"{path.name}: no '# title' in any text cell")

@@ -1,0 +1,1 @@
+"""The detectors and their parts, without the way they are trained."""

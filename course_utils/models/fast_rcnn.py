@@ -1,0 +1,192 @@
+"""Fast R-CNN: the image once through the trunk, then a small head for each region."""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.core.devices import check_images, to_device
+from course_utils.core.precision import mixed_precision
+from course_utils.core.timing import Timer
+from course_utils.ops.batches import stack_images
+from course_utils.ops.boxes import STDS, decode_boxes, encode_boxes
+from course_utils.ops.matching import label_boxes, sample_balanced
+from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.roi import roi_pool
+from course_utils.ops.targets import check_targets
+from course_utils.proposals.selective_search import selective_search
+
+
+class RegionHead(nn.Module):
+    """Two fully connected layers, then two siblings: class scores and box deltas.
+
+    pooled (R, C, P, P) -> scores (R, num_classes), 0 for background, and deltas
+    (R, num_classes - 1, 4), a box for each class. Source: Fast R-CNN, figure 1.
+    Lesson 07.
+    """
+
+    def __init__(self, channels, num_classes, pool_size=7, hidden=256):
+        super().__init__()
+        self.pool_size, self.num_classes = pool_size, num_classes
+        self.fc1 = nn.Linear(channels * pool_size**2, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.scores = nn.Linear(hidden, num_classes)
+        self.deltas = nn.Linear(hidden, 4 * (num_classes - 1))
+
+    def forward(self, pooled):
+        x = torch.relu(self.fc2(torch.relu(self.fc1(pooled.flatten(1)))))
+        return self.scores(x), self.deltas(x).unflatten(1, (-1, 4))
+
+
+def sample_regions(proposals, target, count=64, positive_share=0.25):
+    """The regions of one image that train the head: (boxes (S, 4), labels, objects).
+
+    proposals (N, 4), joined by the true boxes. labels (S,): class from IoU 0.5 on, else
+    0; objects (S, 4): the true box of each positive. Source: Fast R-CNN, section 2.3.
+    Lesson 07.
+    """
+    boxes = torch.cat([proposals, target["boxes"]])
+    labels, objects = label_boxes(boxes, target)
+    chosen = sample_balanced(labels, count, positive_share)
+    return boxes[chosen], labels[chosen], objects[chosen]
+
+
+def head_loss(scores, deltas, boxes, labels, objects):
+    """The multi-task loss of S sampled regions: a dict of ``class`` and ``box``.
+
+    scores (S, num_classes), deltas (S, K, 4), boxes and objects (S, 4), labels (S,).
+    Only positives have a box loss, and only the deltas of their own class; both sums
+    are divided by S. Zero for S = 0. Source: Fast R-CNN, section 2.3. Lesson 07.
+    """
+    count = max(1, len(labels))
+    classify = F.cross_entropy(scores, labels, reduction="sum") / count
+    row = (labels > 0).nonzero().flatten()
+    own = deltas[row, labels[row] - 1]
+    wanted = encode_boxes(objects[row], boxes[row], STDS)
+    locate = F.smooth_l1_loss(own, wanted, reduction="sum", beta=1 / 9) / count
+    return {"class": classify, "box": locate}
+
+
+def head_answers(scores, deltas, regions, sizes, min_score=0.02, nms_iou=0.3):
+    """From the head's numbers to answers, a list with one dict for each image.
+
+    scores (R, num_classes), deltas (R, K, 4), for the regions, a list of (N, 4), of
+    images of sizes [(height, width)], in order. Lesson 07.
+    """
+    counts = [len(part) for part in regions]
+    chances = scores.softmax(1)[:, 1:]  # (R, K)
+    boxes = decode_boxes(deltas, torch.cat(regions)[:, None], STDS)  # (R, K, 4)
+    parts = zip(chances.split(counts), boxes.split(counts), sizes)
+    return [pick_answers(*part, min_score, nms_iou) for part in parts]
+
+
+class FastRCNN(nn.Module):
+    """The whole detector; its proposals come from outside.
+
+    trunk: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
+    `RegionHead`; pool: `roi_pool` or `roi_align`; windows: proposals of a test image;
+    regions: sampled from each training image; min_score, nms_iou: of an answer;
+    prepare: makes of a list of images one batch for the trunk, and their sizes, by
+    default `stack_images`.
+
+    model(images, targets) in training mode gives the losses ``class`` and ``box``;
+    targets hold ``proposals`` (N, 4) as well. model(images) in evaluation mode runs
+    selective search and gives a list of answers; `answers` takes ready proposals.
+    ``timer.seconds`` adds up ``proposals``, ``trunk``, ``regions`` and ``nms``.
+    Source: Fast R-CNN, Girshick 2015. Lesson 07.
+    """
+
+    mixed = True  # train the RoI layer and the head in `mixed_precision`
+
+    def __init__(
+        self,
+        trunk,
+        head,
+        stride=8,
+        pool=roi_pool,
+        windows=200,
+        regions=64,
+        min_score=0.02,
+        nms_iou=0.3,
+        prepare=None,
+    ):
+        super().__init__()
+        self.trunk, self.head = trunk, head
+        self.stride, self.pool = stride, pool
+        self.windows, self.regions = windows, regions
+        self.min_score, self.nms_iou = min_score, nms_iou
+        self.prepare = prepare or partial(stack_images, stride=stride)
+        self.timer = Timer()
+
+    def forward(self, images, targets=None):
+        if self.training:
+            return self.losses(images, targets)
+        return self.answers(images)
+
+    def losses(self, images, targets):
+        images = check_images(self, images)
+        targets = check_targets(targets, self.head.num_classes, images[0].device)
+        if any("proposals" not in target for target in targets):
+            raise ValueError(
+                "Fast R-CNN trains on given proposals: add target['proposals'], (N, 4),"
+                " as pictures.Scenes(dataset, proposals) does"
+            )
+        proposals = [target["proposals"] for target in targets]
+        features = self.trunk(self.prepare(images)[0])
+        return self.region_losses(features, proposals, targets)
+
+    def region_losses(self, features, proposals, targets):
+        """Losses of regions sampled from the proposals, a list of (N, 4)."""
+        sampled = [
+            sample_regions(boxes, target, self.regions)
+            for boxes, target in zip(proposals, targets)
+        ]
+        boxes, labels, objects = zip(*sampled)
+        with mixed_precision(self.training and self.mixed, features.device):
+            scores, deltas = self.head(self.pooled(features, boxes))
+        known = (torch.cat(part) for part in (boxes, labels, objects))
+        return head_loss(scores.float(), deltas.float(), *known)
+
+    @torch.no_grad()
+    def answers(self, images, proposals=None):
+        """One answer for each image; proposals: a list of (N, 4)."""
+        images = check_images(self, images)
+        if proposals is None:
+            with self.timer("proposals"):
+                proposals = [selective_search(i, self.windows) for i in images]
+        with self.timer("trunk"):
+            batch, sizes = self.prepare(images)
+            features = self.trunk(batch)
+        return self.region_answers(features, proposals, sizes)
+
+    def region_answers(self, features, proposals, sizes):
+        proposals = to_device(proposals, features.device)
+        with self.timer("regions"):
+            scores, deltas = self.head(self.pooled(features, proposals))
+        with self.timer("nms"):
+            limits = self.min_score, self.nms_iou
+            return head_answers(scores, deltas, proposals, sizes, *limits)
+
+    def pooled(self, features, regions):
+        """The features of each region, (R, C, P, P)."""
+        return self.pool(features, list(regions), self.head.pool_size, 1 / self.stride)
+
+
+def compress(layer, rank):
+    """A linear layer as two small ones, by singular value decomposition.
+
+    (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V, cut off after
+    the `rank` largest singular values, on the layer's device. Raises ValueError for a
+    rank that the layer can not have. Source: Fast R-CNN, section 3.1. Lesson 07.
+    """
+    d_out, d_in = layer.weight.shape
+    if not 1 <= rank <= min(d_out, d_in):
+        most = min(d_out, d_in)
+        raise ValueError(f"rank {rank}: a layer {d_in} -> {d_out} has 1 to {most}")
+    u, s, v = torch.linalg.svd(layer.weight.detach().float(), full_matrices=False)
+    first, second = nn.Linear(d_in, rank, bias=False), nn.Linear(rank, d_out)
+    first.weight.data.copy_(s[:rank, None] * v[:rank])
+    second.weight.data.copy_(u[:, :rank])
+    second.bias.data.copy_(layer.bias.detach())
+    return nn.Sequential(first, second).to(layer.weight.device)

@@ -1,0 +1,153 @@
+"""R-CNN: warped regions, a CNN, linear SVMs and box regression."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.core.devices import check_images, device_of
+from course_utils.core.timing import Timer
+from course_utils.ops.boxes import decode_boxes
+from course_utils.ops.postprocess import pick_answers
+from course_utils.proposals.selective_search import selective_search
+
+
+def margins(features, weight, bias, part=2048):
+    """features @ weight + bias in float32, a part at a time to save memory.
+
+    features: tensor or array (R, D), may be float16 on disk; weight (D, K), bias (K,)
+    tensors -> tensor (R, K) on their device. Lesson 05.
+    """
+    weight, bias = weight.float(), bias.float()
+    parts = [weight.new_zeros(0, weight.shape[1])]
+    for start in range(0, len(features), part):
+        some = features[start : start + part]
+        if not torch.is_tensor(some):
+            some = torch.from_numpy(np.asarray(some, np.float32))
+        parts.append(some.to(weight.device).float() @ weight + bias)
+    return torch.cat(parts)
+
+
+def warp_regions(image, boxes, side=72, context=9):
+    """Cut out boxes and warp each to a square, whatever its shape.
+
+    image (3, H, W), boxes (N, 4) -> (N, 3, side, side). The box fills the inner square;
+    a frame of `context` pixels shows what lies around it. Beyond the image's border
+    stands the image's mean colour. Raises ValueError if the frame leaves no room.
+    Source: R-CNN, appendix A. Lesson 05.
+    """
+    image, boxes = image.float(), boxes.float()
+    height, width = image.shape[1:]
+    x1, y1, x2, y2 = boxes.unbind(1)
+    inner = side - 2 * context
+    if inner < 1:
+        raise ValueError(f"side {side} leaves no room inside context {context}")
+    # Pixel centers of the square, in parts of the box: 0 is its left edge, 1 its right.
+    place = (torch.arange(side, device=boxes.device) + 0.5 - context) / inner
+    x = (x1[:, None] + place * (x2 - x1)[:, None]) * 2 / width - 1  # -1 .. 1
+    y = (y1[:, None] + place * (y2 - y1)[:, None]) * 2 / height - 1
+    n = len(boxes)
+    grid = torch.stack(
+        [x[:, None].expand(n, side, side), y[:, :, None].expand(n, side, side)], 3
+    )
+    mean = image.mean((1, 2), keepdim=True)
+    images = (image - mean)[None].expand(n, -1, -1, -1)
+    return F.grid_sample(images, grid, align_corners=False) + mean
+
+
+class RegionNet(nn.Module):
+    """Trunk, average over P x P parts of its map, and one linear layer for a softmax.
+
+    net(crops, targets) gives the loss ``class`` in training mode, with targets
+    {"labels": (N,)}, 0 for background; `features` gives what SVMs and box regression
+    read, (N, 3, S, S) -> (N, P P C). Lesson 05.
+    """
+
+    def __init__(self, trunk, num_classes, parts=3):
+        super().__init__()
+        self.trunk, self.parts = trunk, parts
+        self.size = parts**2 * trunk.out_channels
+        self.last = nn.Linear(self.size, num_classes)
+
+    def features(self, crops):
+        return F.adaptive_avg_pool2d(self.trunk(crops), self.parts).flatten(1)
+
+    def forward(self, crops, targets):
+        (crops,) = check_images(self, [crops])
+        scores = self.last(self.features(crops))
+        labels = targets["labels"].to(scores.device)
+        return {"class": F.cross_entropy(scores, labels)}
+
+
+@torch.no_grad()
+def region_features(net, image, regions, side, batch=64):
+    """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05.
+
+    Image and regions are moved to the network's device, where the features stay.
+    """
+    net.eval()
+    image, regions = image.to(device_of(net)), regions.to(device_of(net))
+    parts = [
+        net.features(warp_regions(image, some, side)) for some in regions.split(batch)
+    ]
+    return torch.cat(parts) if parts else image.new_zeros(0, net.size)
+
+
+class RCNN(nn.Module):
+    """The whole detector: model(images) in evaluation mode gives a list of answers.
+
+    net: a `RegionNet`; its SVMs and box regression are set by `set_readers`. Scores are
+    SVM margins, not probabilities: 0 is the decision. ``timer.seconds`` adds up the
+    time of ``proposals``, ``regions`` and ``nms``. There is no training mode, because
+    R-CNN is trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
+    """
+
+    def __init__(self, net, num_classes, side=72, windows=200, min_score=-1.5):
+        super().__init__()
+        self.net, self.side = net, side
+        self.windows, self.min_score = windows, min_score
+        self.timer = Timer()
+        k = num_classes - 1
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("svm_weight", torch.zeros(net.size, k))
+        self.register_buffer("svm_bias", torch.zeros(k))
+        self.register_buffer("box_weight", torch.zeros(k, net.size, 4))
+        self.register_buffer("box_bias", torch.zeros(k, 4))
+
+    def set_readers(self, scale, svm, regression):
+        """scale: divides features; svm, regression: pairs of weights and biases."""
+        self.scale.fill_(scale)
+        for name, value in zip(("svm_weight", "svm_bias"), svm):
+            getattr(self, name).copy_(value)
+        for name, value in zip(("box_weight", "box_bias"), regression):
+            getattr(self, name).copy_(value)
+
+    def read(self, features, regions):
+        """Margins (N, K) and regressed boxes (N, K, 4) of N regions.
+
+        features: tensor or array (N, D), not scaled yet; regions: (N, 4), on the
+        model's device.
+        """
+        scores = margins(features, self.svm_weight / self.scale, self.svm_bias)
+        weight = self.box_weight.permute(1, 0, 2).flatten(1) / self.scale  # (D, 4 K)
+        deltas = margins(features, weight, self.box_bias.flatten())
+        deltas = deltas.view(len(regions), -1, 4)
+        return scores, decode_boxes(deltas, regions[:, None])
+
+    @torch.no_grad()
+    def forward(self, images):
+        if self.training:
+            raise RuntimeError(
+                "R-CNN is trained in stages (lesson 05); use model.eval()"
+            )
+        answers = []
+        for image in check_images(self, images):
+            with self.timer("proposals"):
+                regions = selective_search(image, self.windows)
+            with self.timer("regions"):
+                features = region_features(self.net, image, regions, self.side)
+                scores, boxes = self.read(features, regions)
+            with self.timer("nms"):
+                size = image.shape[1:]
+                answers.append(pick_answers(scores, boxes, size, self.min_score))
+        return answers

@@ -1,0 +1,174 @@
+"""A single shot detector: each anchor names its object, without a second look."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_utils.core.devices import check_images
+from course_utils.core.timing import Timer
+from course_utils.models.backbone import ResidualBlock
+from course_utils.ops.anchors import AnchorGrid
+from course_utils.ops.batches import stack_images
+from course_utils.ops.boxes import STDS, decode_boxes, encode_boxes
+from course_utils.ops.matching import label_boxes
+from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.targets import check_targets
+
+
+class ShotHead(nn.Module):
+    """A 3 x 3 convolution, then two siblings: class logits and deltas of each anchor.
+
+    features (B, C, H, W) -> logits (B, HWA, K), deltas (B, HWA, 4), in the order of
+    `AnchorGrid`. At first every class has the chance `prior`, since nearly all anchors
+    are background. Source: RetinaNet, Lin et al. 2017, section 4. Lesson 11.
+    """
+
+    def __init__(self, channels, anchors, num_classes, prior=0.01):
+        super().__init__()
+        self.classes = num_classes - 1
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.logits = nn.Conv2d(channels, anchors * self.classes, 1)
+        self.deltas = nn.Conv2d(channels, anchors * 4, 1)
+        nn.init.normal_(self.logits.weight, std=0.01)
+        nn.init.constant_(self.logits.bias, torch.logit(torch.tensor(prior)).item())
+        nn.init.normal_(self.deltas.weight, std=0.01)  # anchors start unmoved
+
+    def forward(self, features):
+        x = torch.relu(self.conv(features))
+        logits, deltas = (
+            part.permute(0, 2, 3, 1) for part in (self.logits(x), self.deltas(x))
+        )
+        return (
+            logits.reshape(len(x), -1, self.classes),
+            deltas.reshape(len(x), -1, 4),
+        )
+
+
+def focal_loss(logits, wanted, alpha=0.25, gamma=2.0):
+    """Cross-entropy of yes-or-no questions, less of it where the answer is sure.
+
+    logits, wanted (0 or 1): any one shape; gives the loss of each, in that shape.
+    alpha: weight of yes, 1 - alpha of no; gamma = 0 and alpha = 0.5 give half the plain
+    cross-entropy. Source: RetinaNet, equation 5. Lesson 11.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    chance = logits.sigmoid()
+    miss = wanted * (1 - chance) + (1 - wanted) * chance  # how wrong, 0 to 1
+    return (wanted * alpha + (1 - wanted) * (1 - alpha)) * miss**gamma * loss
+
+
+def hard_negative_loss(logits, wanted, ratio=3):
+    """Cross-entropy of the positives and the worst negatives, 0 for all others.
+
+    logits, wanted (S, K), 0 or 1; gives (S, K). Taken are rows that hold a 1, and
+    `ratio` times as many of the others, at least `ratio`: those of the largest loss.
+    Source: SSD, Liu et al. 2016, section 2.2. Lesson 11.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    positive = wanted.any(1)
+    count = ratio * max(1, int(positive.sum()))
+    worst = loss.detach().sum(1).masked_fill(positive, -1)
+    chosen = positive.clone()
+    chosen[worst.topk(min(count, int((~positive).sum()))).indices] = True
+    return loss * chosen[:, None]
+
+
+def shot_loss(logits, deltas, anchors, labels, objects, classify=focal_loss):
+    """The loss of all M anchors of one image: a dict of ``class`` and ``box``.
+
+    logits (M, K), deltas, anchors and objects (M, 4), labels (M,): 0 background, -1
+    trains nothing. Both sums are divided by the number of positives, at least 1.
+    Source: SSD, section 2.2; RetinaNet, section 4.1. Lesson 11.
+    """
+    used, positive = labels >= 0, labels > 0
+    count = max(1, int(positive.sum()))
+    wanted = F.one_hot(labels[used], logits.shape[1] + 1)[:, 1:].float()
+    judge = classify(logits[used], wanted).sum()
+    offsets = encode_boxes(objects[positive], anchors[positive], STDS)
+    locate = F.smooth_l1_loss(deltas[positive], offsets, reduction="sum", beta=1 / 9)
+    return {"class": judge / count, "box": locate / count}
+
+
+class SingleShot(nn.Module):
+    """The whole detector: two feature maps, anchors on both, one answer for each.
+
+    trunk: images (B, 3, H, W) -> (B, C, H / 8, W / 8); a residual block halves that for
+    large objects. sizes: of the anchors on each of the two maps; classify: `focal_loss`
+    or `hard_negative_loss`; min_score, nms_iou: of an answer; before: best anchors that
+    go to NMS.
+
+    model(images, targets) in training mode gives the losses ``class`` and ``box``;
+    model(images) in evaluation mode a list of answers. ``timer.seconds`` adds up
+    ``trunk``, ``regions`` (the heads) and ``nms``.
+    Source: SSD, Liu et al. 2016; RetinaNet, Lin et al. 2017. Lesson 11.
+    """
+
+    def __init__(
+        self,
+        trunk,
+        num_classes,
+        sizes=((12, 20, 32), (48, 64, 96)),
+        ratios=(0.5, 1.0, 2.0),
+        classify=hard_negative_loss,
+        min_score=0.02,
+        nms_iou=0.4,
+        before=300,
+    ):
+        super().__init__()
+        channels = trunk.out_channels
+        self.trunk, self.num_classes = trunk, num_classes
+        self.coarser = ResidualBlock(channels, channels, stride=2)
+        self.grids = [
+            AnchorGrid(s, ratios, stride) for s, stride in zip(sizes, (8, 16))
+        ]
+        self.heads = nn.ModuleList(
+            ShotHead(channels, len(grid), num_classes) for grid in self.grids
+        )
+        self.limits = {"positive": 0.4, "negative": 0.35, "force_best": True}
+        self.classify, self.before = classify, before
+        self.min_score, self.nms_iou = min_score, nms_iou
+        self.timer = Timer()
+
+    def forward(self, images, targets=None):
+        return self.losses(images, targets) if self.training else self.answers(images)
+
+    def numbers(self, maps):
+        """From both maps: logits (B, M, K), deltas (B, M, 4), anchors (M, 4)."""
+        logits, deltas = zip(*[head(m) for head, m in zip(self.heads, maps)])
+        anchors = [grid(*m.shape[2:], m.device) for grid, m in zip(self.grids, maps)]
+        return torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
+
+    def maps(self, batch):
+        features = self.trunk(batch)
+        return features, self.coarser(features)
+
+    def losses(self, images, targets):
+        batch, _ = stack_images(check_images(self, images), 16)
+        targets = check_targets(targets, self.num_classes, batch.device)
+        logits, deltas, anchors = self.numbers(self.maps(batch))
+        parts = []
+        for scores, moves, target in zip(logits, deltas, targets):
+            wanted = label_boxes(anchors, target, **self.limits)
+            parts.append(shot_loss(scores, moves, anchors, *wanted, self.classify))
+        return {k: sum(part[k] for part in parts) / len(parts) for k in parts[0]}
+
+    @torch.no_grad()
+    def answers(self, images):
+        with self.timer("trunk"):
+            batch, sizes = stack_images(check_images(self, images), 16)
+            maps = self.maps(batch)
+        with self.timer("regions"):
+            logits, deltas, anchors = self.numbers(maps)
+        with self.timer("nms"):
+            found = [self.best_boxes(*part, anchors) for part in zip(logits, deltas)]
+            return [
+                pick_answers(*part, size, self.min_score, self.nms_iou)
+                for part, size in zip(found, sizes)
+            ]
+
+    def best_boxes(self, logits, deltas, anchors):
+        """Of one image: scores (N, K) and boxes (N, K, 4) of the best anchors."""
+        best = logits.amax(1).argsort(descending=True, stable=True)[: self.before]
+        scores = logits[best].sigmoid()
+        boxes = decode_boxes(deltas[best], anchors[best], STDS)
+        return scores, boxes[:, None].expand(-1, scores.shape[1], -1)

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out, on any device: boxes, NMS, anchors, matching, RoI layers."""

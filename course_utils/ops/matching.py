@@ -1,0 +1,76 @@
+"""Which proposal or anchor stands for which object, and which ones train."""
+
+import torch
+
+from course_utils.ops.boxes import box_iou
+
+
+def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
+    """Tie each of N boxes to the object that it overlaps most.
+
+    boxes (N, 4), objects (G, 4). Returns (match (N,) int64, iou (N,)): match is the
+    object's index where the IoU is at least `positive`, -1 (background) where it is
+    below `negative`, and -2 (neither) between the two. force_best: the box that
+    overlaps an object most is positive whatever its IoU, if they touch at all; it
+    stays tied to the object that *it* overlaps most. IoU and limits are compared in
+    float32. Raises ValueError if negative is above positive, and for NaN boxes. Source:
+    R-CNN, Girshick et al. 2014, section 2.3; Faster R-CNN, Ren et al. 2015, section
+    3.1.2 (force_best). Lessons 05 and 08.
+    """
+    if negative > positive:
+        raise ValueError(f"negative = {negative} must not exceed positive = {positive}")
+    for name, given in ("boxes", boxes), ("objects", objects):
+        if not given.isfinite().all():
+            row = int((~given.isfinite()).nonzero()[0, 0])
+            raise ValueError(
+                f"{name}[{row}] = {given[row].tolist()} is not finite: a network that"
+                " diverged makes such boxes; lower its learning rate"
+            )
+    if len(objects) == 0 or len(boxes) == 0:
+        none = torch.full((len(boxes),), -1, device=boxes.device)
+        return none, torch.zeros(len(boxes), device=boxes.device)
+    ious = box_iou(boxes, objects)  # (N, G)
+    iou, nearest = ious.max(1)
+    match = torch.where(iou >= positive, nearest, -2)
+    match[iou < negative] = -1
+    if force_best:
+        best = ious.max(0).values  # (G,)
+        forced = ((ious == best) & (best > 0)).any(1)
+        match[forced] = nearest[forced]
+    return match, iou
+
+
+def label_boxes(boxes, target, **limits):
+    """What each of N boxes should say: (labels (N,), objects (N, 4)).
+
+    labels: the class of the object that the box is tied to, 0 for background, -1 for
+    boxes that train nothing: neither positive nor background, or tied to an object that
+    is difficult or has label -1. objects: the box of that object; where there is none,
+    the box itself. limits: for `match_boxes`. Lesson 07.
+    """
+    match, _ = match_boxes(boxes, target["boxes"], **limits)
+    labels, objects = torch.where(match == -2, -1, 0), boxes.float().clone()
+    hit = match >= 0
+    labels[hit] = target["labels"][match[hit]]
+    objects[hit] = target["boxes"][match[hit]].float()
+    if "difficult" in target:
+        labels[hit] = torch.where(target["difficult"][match[hit]], -1, labels[hit])
+    return labels, objects
+
+
+def sample_balanced(labels, count, positive_share=0.25):
+    """Draw `count` boxes to train on, at most `positive_share` of them positive.
+
+    labels (N,): above 0 positive, 0 background, -1 never drawn. Missing positives are
+    made up by background. Returns indices, the positives first; fewer than `count`,
+    down to none, where there are no more. One seed draws the same on every device.
+    Source: Fast R-CNN, section 2.3. Lesson 07.
+    """
+    positive = (labels > 0).nonzero().flatten()
+    background = (labels == 0).nonzero().flatten()
+    most = int(count * positive_share)
+    drawn = torch.randperm(len(positive))[:most]
+    positive = positive[drawn.to(labels.device)]
+    drawn = torch.randperm(len(background))[: count - len(positive)]
+    background = background[drawn.to(labels.device)]
+    return torch.cat([positive, background])

@@ -1,0 +1,249 @@
+"""RoI layers: from regions of any size to feature maps of one size."""
+
+import numpy as np
+import torch
+from numba import get_num_threads, prange
+
+from course_utils.core.compiled import njit
+
+
+def split_regions(regions, images):
+    """Regions as one (N, 4) tensor for each of `images` images, and their order.
+
+    regions: a list of (N, 4) tensors, one for each image, or one (R, 5) tensor whose
+    first column is the image's index. Returns (list, order): concatenated, the list's
+    row i is row order[i] of the given regions; order is None where nothing moved.
+    Raises ValueError for any other form, a wrong index, or a NaN. Lesson 06.
+    """
+    forms = "give a list of (N, 4), one for each image, or (R, 5) with the image first"
+    if isinstance(regions, (list, tuple)):
+        if len(regions) != images:
+            count = len(regions)
+            raise ValueError(f"{count} region lists for {images} images; {forms}")
+        parts, order = [part.reshape(-1, 4) for part in regions], None
+    elif regions.ndim != 2 or regions.shape[1] != 5:
+        raise ValueError(f"regions of shape {tuple(regions.shape)}: {forms}")
+    else:
+        index = regions[:, 0]
+        bad = (index != index.floor()) | (index < 0) | (index >= images)
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            raise ValueError(
+                f"regions[{row}] is of image {float(index[row])}, but there are"
+                f" {images} images; {forms}"
+            )
+        order = index.argsort(stable=True)
+        counts = torch.bincount(index.long(), minlength=images).tolist()
+        parts = list(regions[order, 1:].split(counts))
+    for image, part in enumerate(parts):
+        if not part.isfinite().all():
+            row = int((~part.isfinite()).nonzero()[0, 0])
+            raise ValueError(
+                f"region {row} of image {image} = {part[row].tolist()} is not finite"
+            )
+    return parts, order
+
+
+def as_pair(size):
+    """An output size as (height, width); raises ValueError below 1."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ValueError(f"output size {size}: give 1 or more cells")
+    return height, width
+
+
+def round_half_away(x):
+    """Round to whole numbers, halves away from zero: 0.5 -> 1, -2.5 -> -3. Lesson 06.
+
+    torch.round takes halves to the even neighbour instead.
+    """
+    whole = x.trunc()
+    return torch.where((x - whole).abs() >= 0.5, whole + x.sign(), whole)
+
+
+def bin_edges(low, high, bins, cells):
+    """First and last cell (half-open) of every bin along one axis of a region.
+
+    low, high: (R,) the region's first and last cell, whole numbers, the last included.
+    The region is cut into `bins` parts, and each is widened to whole cells: neighbours
+    may share one. Returns two int64 (R, bins), clamped to 0..cells.
+    Source: Fast R-CNN, Girshick 2015, section 2.1. Lesson 06.
+    """
+    step = (high - low + 1).clamp(min=1) / bins  # (R,) cells in a bin
+    number = torch.arange(bins, dtype=low.dtype, device=low.device)
+    start = (number * step[:, None]).floor() + low[:, None]
+    stop = ((number + 1) * step[:, None]).ceil() + low[:, None]
+    return start.clamp(0, cells).long(), stop.clamp(0, cells).long()
+
+
+@njit(parallel=True)
+def pool_bins(features, image, top, bottom, left, right, remember):
+    """Largest value of each bin and channel, and the cell where it stands.
+
+    features (B, H, W, C); image (R,); top, bottom (R, P); left, right (R, Q), half-open
+    -> values (R, P, Q, C), cells (R, P, Q, C) int32, row * W + column, -1 where a bin
+    is empty; its value is 0. Only a gradient needs the cells: without `remember` they
+    are not written, which saves time. Lesson 06.
+    """
+    _, _, width, channels = features.shape
+    shape = (len(image), top.shape[1], left.shape[1], channels)
+    values = np.empty(shape, features.dtype)
+    cells = np.empty(shape if remember else (1, 1, 1, channels), np.int32)
+    for r in prange(len(image)):
+        for p in range(top.shape[1]):
+            for q in range(left.shape[1]):
+                value = values[r, p, q]
+                cell = cells[r, p, q] if remember else cells[0, 0, 0]
+                y1, y2, x1, x2 = top[r, p], bottom[r, p], left[r, q], right[r, q]
+                value[:] = -np.inf if y1 < y2 and x1 < x2 else 0
+                if remember:
+                    cell[:] = -1
+                for y in range(y1, y2):
+                    for x in range(x1, x2):
+                        here, place = features[image[r], y, x], y * width + x
+                        for c in range(channels):
+                            if here[c] > value[c]:
+                                value[c] = here[c]
+                                if remember:
+                                    cell[c] = place
+    return values, cells
+
+
+@njit(parallel=True)
+def scatter_bins(gradient, cells, image, out, parts):
+    """Add each bin's gradient to the cell that it was read from.
+
+    gradient, cells (R, P, Q, C); image (R,); out (B, H * W, C), added to. The channels
+    are done in `parts` at a time: no two threads write the same number. Lesson 06.
+    """
+    regions, height, width, channels = cells.shape
+    for part in prange(parts):
+        low, high = part * channels // parts, (part + 1) * channels // parts
+        for r in range(regions):
+            for p in range(height):
+                for q in range(width):
+                    for c in range(low, high):
+                        cell = cells[r, p, q, c]
+                        if cell >= 0:
+                            out[image[r], cell, c] += gradient[r, p, q, c]
+
+
+def at_least_float32(x):
+    """Half precision as float32: places in pixels need its digits, numba knows it."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+class MaxOverBins(torch.autograd.Function):
+    """`pool_bins` with its gradient, on any device and in any precision. Lesson 06."""
+
+    @staticmethod
+    def forward(ctx, features, *bins):
+        maps = at_least_float32(features.detach().cpu())
+        last = maps.permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
+        arrays = [b.cpu().numpy() for b in bins]
+        wanted = ctx.needs_input_grad[0]
+        values, cells = pool_bins(last.numpy(), *arrays, wanted)
+        ctx.cells, ctx.image, ctx.shape = cells, arrays[0], last.shape
+        values = torch.from_numpy(values).to(features)
+        return values.permute(0, 3, 1, 2)  # (R, C, P, Q)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        b, h, w, c = ctx.shape
+        rows = at_least_float32(gradient.detach().cpu())
+        rows = rows.permute(0, 2, 3, 1).contiguous()
+        out = torch.zeros(b, h * w, c, dtype=rows.dtype)
+        arrays = rows.numpy(), ctx.cells, ctx.image, out.numpy()
+        scatter_bins(*arrays, get_num_threads())
+        out = out.view(b, h, w, c).permute(0, 3, 1, 2).to(gradient)
+        return out, None, None, None, None, None
+
+
+def roi_pool(features, regions, output_size, spatial_scale=1.0):
+    """RoI max pooling: the largest value in each bin of each region.
+
+    features (B, C, H, W); regions: see `split_regions`, pixels of the image;
+    output_size: P or (P, Q); spatial_scale: cells in a pixel, 1 / stride. Returns
+    (R, C, P, Q). The corners of a region are rounded to cells, halves away from zero,
+    and the last cell is included. A bin off the map gives 0. Computed on the CPU, the
+    result is on the device of `features`.
+    Source: Fast R-CNN, Girshick 2015, section 2.1. Lesson 06.
+    """
+    p, q = as_pair(output_size)
+    parts, order = split_regions(regions, len(features))
+    image = torch.arange(len(parts)).repeat_interleave(
+        torch.tensor([len(part) for part in parts], dtype=torch.int64)
+    )  # on the CPU, where it is read
+    x1, y1, x2, y2 = round_half_away(torch.cat(parts).float() * spatial_scale).unbind(1)
+    rows = bin_edges(y1, y2, p, features.shape[2])
+    columns = bin_edges(x1, x2, q, features.shape[3])
+    return reorder(MaxOverBins.apply(features, image, *rows, *columns), order)
+
+
+def reorder(values, order):
+    """Undo the order of `split_regions`."""
+    return values if order is None else values[order.argsort().to(values.device)]
+
+
+def sampling_matrix(low, high, bins, cells, samples, aligned=True):
+    """Bilinear interpolation along one axis of each region, as a matrix.
+
+    low, high: (R,) the region's ends in cells. Each of `bins` parts takes the mean of
+    `samples` points, evenly spaced (-1: as many as it covers cells, rounded up); each
+    point lies between two cells and takes a share of both. aligned: the value of cell
+    i stands at i + 0.5. Returns (R, bins, cells): row p holds the weights of all cells
+    in bin p. A point more than one cell off the map weighs nothing.
+    Source: Mask R-CNN, He et al. 2017, section 3 (RoIAlign). Lesson 06.
+    """
+    if aligned:
+        low, high = low - 0.5, high - 0.5
+    size = high - low if aligned else (high - low).clamp(min=1)
+    step = size / bins  # (R,)
+    count = torch.full_like(step, samples) if samples > 0 else step.ceil().clamp(min=0)
+    most = max(int(count.max()), 1) if len(count) else 1
+    number = torch.arange(most, device=low.device)
+    place = (number + 0.5) / count.clamp(min=1)[:, None]  # (R, S), parts
+    bin_number = torch.arange(bins, device=low.device)
+    point = bin_number[:, None] + place[:, None]  # (R, bins, S)
+    point = low[:, None, None] + point * step[:, None, None]
+    real = (point >= -1) & (point <= cells)
+    real &= number < count[:, None, None]
+    point = point.clamp(0, cells - 1)  # beyond the last cell stands its value
+    cell = torch.arange(cells, device=low.device)
+    share = 1 - (point[..., None] - cell).abs()  # (R, bins, S, cells)
+    share = share.clamp(min=0) * real[..., None]
+    return share.sum(2) / count.clamp(min=1)[:, None, None]
+
+
+def roi_align(
+    features,
+    regions,
+    output_size,
+    spatial_scale=1.0,
+    sampling_ratio=2,
+    aligned=True,
+):
+    """RoIAlign: bilinear samples of each region, nothing rounded, on any device.
+
+    Interpolation is linear, and its rows and columns do not mix: each region is
+    A F B^T, with F a channel of the map (H, W), A (P, H) and B (Q, W). Arguments as in
+    `roi_pool`; sampling_ratio: points along a bin's side, -1 as many as the bin has
+    cells; aligned: see `sampling_matrix`. Returns (R, C, P, Q).
+    Source: Mask R-CNN, He et al. 2017, section 3. Lesson 06.
+    """
+    p, q = as_pair(output_size)
+    parts, order = split_regions(regions, len(features))
+    channels, height, width = features.shape[1:]
+    given, features = features, at_least_float32(features)
+    x1, y1, x2, y2 = (torch.cat(parts).to(features) * spatial_scale).unbind(1)
+    rows = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)  # (R, P, H)
+    columns = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)  # (R, Q, W)
+    counts, out = [len(part) for part in parts], []
+    for each, high, wide in zip(features, rows.split(counts), columns.split(counts)):
+        # 64 regions at a time stay in the processor's cache
+        for a, b in zip(high.split(64), wide.split(64)):
+            x = b.flatten(0, 1) @ each.permute(1, 2, 0)  # (H, R Q, C): F B^T
+            x = x.view(height, len(a), q * channels).transpose(0, 1)
+            x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q C): A F B^T
+            out.append(x.permute(0, 3, 1, 2))
+    return reorder(torch.cat(out).to(given.dtype), order)

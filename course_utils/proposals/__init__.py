@@ -1,0 +1,1 @@
+"""Segmentation, grouping and selective search."""

@@ -1,0 +1,123 @@
+"""The comparison: its numbers are the detectors' own."""
+
+import pytest
+import torch
+
+from course_utils.core.weights import train_or_load
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.evaluation.compare import (
+    answers_from,
+    model_megabytes,
+    pareto_front,
+    phase_times,
+    region_numbers,
+    run_all,
+    set_windows,
+    settings_table,
+)
+from course_utils.models.backbone import SmallResNet
+from course_utils.models.fast_rcnn import FastRCNN, RegionHead
+from course_utils.models.faster_rcnn import FasterRCNN, new_faster_rcnn
+from course_utils.models.rcnn import RCNN, RegionNet
+from course_utils.models.rpn import RPN
+from course_utils.models.torchvision_reference import LibraryTwin
+from course_utils.ops.anchors import AnchorGrid
+
+
+class Few:
+    """Two random scenes with one object each."""
+
+    classes = ("a", "b")
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.images = [torch.rand(3, 40, 56) for _ in range(2)]
+        box, no = torch.tensor([[4.0, 4, 20, 20]]), torch.tensor([False])
+        one = torch.tensor([1])
+        self.targets = [{"boxes": box, "labels": one, "difficult": no}] * 2
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        return self.images[i], self.targets[i]
+
+
+@pytest.fixture(scope="module")
+def models():
+    torch.manual_seed(0)
+    trunk = SmallResNet((8, 8, 8))
+    slow = RCNN(RegionNet(trunk, 3), 3, side=24)
+    slow.set_readers(
+        1.0,
+        (torch.randn(slow.net.size, 2), torch.zeros(2)),
+        (0.01 * torch.randn(2, slow.net.size, 4), torch.zeros(2, 4)),
+    )
+    head = RegionHead(8, 3, pool_size=3, hidden=16)
+    faster = FasterRCNN(trunk, RPN(8, AnchorGrid()), head)
+    return {"slow": slow, "fast": FastRCNN(trunk, head), "faster": faster}
+
+
+def test_answers_from_kept_numbers_are_the_detectors_own(models):
+    image = Few().images[0]
+    for name, model in models.items():
+        own = set_windows(model.eval(), 20)([image])[0]
+        numbers = region_numbers(model, image, 30)
+        again = answers_from(numbers, model, (40, 56), 20, 0.3)
+        assert len(own["scores"]), name
+        for key in own:
+            torch.testing.assert_close(again[key], own[key])
+
+
+def test_run_all_counts_every_phase(models):
+    found = run_all(models["faster"], Few(), 20)
+    assert set(found["ms"]) == {"trunk", "proposals", "regions", "nms"}
+    assert 0 <= found["map50"] <= 1 and all(ms > 0 for ms in found["ms"].values())
+
+
+def test_tables_hold_every_setting(models):
+    table, numbers = settings_table(models, Few(), (5, 20), (0.3, 0.7))
+    times = phase_times(models, Few(), (5, 20))
+    assert set(table) == {
+        (m, n, i) for m in models for n in (5, 20) for i in (0.3, 0.7)
+    }
+    assert set(times) == {(m, n) for m in models for n in (5, 20)}
+    assert [len(part) for part in numbers.values()] == [2, 2, 2]
+
+
+def test_the_library_finds_the_same_boxes_with_our_weights():
+    model = new_faster_rcnn(SmallResNet(), 9)
+    train_or_load("faster_rcnn", model.eval(), None)
+    scenes = VOCDataset(find_data("tabletop"), "test", first=4)
+    # Whole cells, because ours fills an image up with grey and torchvision with black.
+    images = [scenes[i][0][:, :176] for i in range(4)]
+    twin = LibraryTwin(model, (176, 240)).eval()
+    for image in images:
+        ours, theirs = model([image])[0], twin([image])[0]
+        assert len(ours["boxes"]) == len(theirs["boxes"]) > 0
+        for mine in range(len(ours["boxes"])):
+            same = theirs["labels"] == ours["labels"][mine]
+            apart = (theirs["boxes"] - ours["boxes"][mine]).abs().amax(1)
+            score = (theirs["scores"] - ours["scores"][mine]).abs()
+            assert (same & (apart < 0.01) & (score < 1e-4)).sum() == 1
+    assert set(twin.timer.seconds) == {"trunk", "proposals", "regions"}
+    set_windows(twin, 1)
+    assert len(twin.net.rpn(*with_maps(twin, images[0]))[0][0]) == 1
+
+
+def with_maps(twin, image):
+    batch, _ = twin.net.transform([image])
+    return batch, {"0": twin.net.backbone(batch.tensors)}
+
+
+def test_pareto_front_by_hand():
+    points = {"a": (10, 0.5), "b": (20, 0.8), "c": (30, 0.7), "d": (20, 0.8)}
+    points |= {"as fast, worse": (20, 0.7), "as good, slower": (25, 0.8)}
+    assert pareto_front(points) == ["a", "b", "d"]
+    assert pareto_front({"only": (1, 0.0)}) == ["only"]
+    assert pareto_front({}) == []
+
+
+def test_megabytes_counts_all_numbers():
+    assert model_megabytes(torch.nn.Linear(10, 5)) == 55 * 4 / 1e6
