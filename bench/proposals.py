@@ -22,7 +22,7 @@ def image_sets(scenes, photos):
 
 
 def proposal_table():
-    """Recall at IoU 0.5 and 0.7, and MABO, against the number of windows."""
+    """Recall at IoU 0.5 and 0.7, and MABO, against the number of proposals."""
     searches = {
         "ours": selective_search,
         "OpenCV Fast": opencv_search,

@@ -1,4 +1,4 @@
-"""Answers of other libraries in the forms of the course, for benches and tests."""
+"""Detections of other libraries in the forms of the course, for benches and tests."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ def opencv_search(image, quality=False):
     return xywh_to_xyxy(search.process()[:2000])
 
 
-def to_coco(answers, targets, classes):
+def to_coco(detections, targets, classes):
     """The same in pycocotools' form: an evaluator after its accumulate step."""
     truth, results = COCO(), []
     truth.dataset = {
@@ -29,7 +29,7 @@ def to_coco(answers, targets, classes):
         "categories": [{"id": k} for k in range(1, classes + 1)],
         "annotations": [],
     }
-    for i, (answer, target) in enumerate(zip(answers, targets)):
+    for i, (detected, target) in enumerate(zip(detections, targets)):
         crowds = target.get("iscrowd", [False] * len(target["boxes"]))
         rows = zip(target["boxes"].double(), target["labels"], crowds)
         for box, label, crowd in rows:
@@ -39,7 +39,7 @@ def to_coco(answers, targets, classes):
                 | {"bbox": [*box[:2].tolist(), w, h], "area": w * h}
                 | {"category_id": int(label), "iscrowd": int(crowd)}
             )
-        rows = zip(answer["boxes"].double(), answer["labels"], answer["scores"])
+        rows = zip(detected["boxes"].double(), detected["labels"], detected["scores"])
         for box, label, score in rows:
             xywh = [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()]
             results.append(

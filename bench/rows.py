@@ -17,7 +17,6 @@ from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
 from course_utils.evaluation.average_precision import evaluate
 from course_utils.lessons.widgets.metrics import pretend_detector
-from course_utils.models import backbone
 from course_utils.models.backbone import SmallResNet
 from course_utils.ops import roi
 from course_utils.ops.boxes import box_iou, giou
@@ -109,12 +108,12 @@ def bench_roi():
     )
 
 
-def bench_trunk():
-    """A training step of the trunk: in mixed precision, and in float32 throughout."""
-    trunk, images = SmallResNet().train(), torch.rand(4, 3, 184, 240)
+def bench_backbone():
+    """A training step of the backbone: in mixed precision, and in float32 throughout."""
+    backbone, images = SmallResNet().train(), torch.rand(4, 3, 184, 240)
 
     def step():
-        trunk(images).sum().backward()
+        backbone(images).sum().backward()
 
     def exact_step():
         ours = backbone.mixed_precision
@@ -122,7 +121,7 @@ def bench_trunk():
         step()
         backbone.mixed_precision = ours
 
-    compare("trunk, training step, against float32", step, exact_step, 9)
+    compare("backbone, training step, against float32", step, exact_step, 9)
 
 
 def bench_proposals():
@@ -148,8 +147,8 @@ def bench_proposals():
 def bench_scorer():
     dataset = VOCDataset(find_data("tabletop"), "test")
     targets = [dataset.target(i) for i in range(len(dataset))]
-    answers = pretend_detector(targets, len(dataset.classes) + 1, (180, 240))
-    ready = to_coco(answers, targets, len(dataset.classes))
+    detections = pretend_detector(targets, len(dataset.classes) + 1, (180, 240))
+    ready = to_coco(detections, targets, len(dataset.classes))
 
     def reference():
         with contextlib.redirect_stdout(io.StringIO()):
@@ -159,7 +158,7 @@ def bench_scorer():
 
     compare(
         f"evaluate against pycocotools, {len(targets)} images",
-        lambda: evaluate(answers, targets, dataset.classes),
+        lambda: evaluate(detections, targets, dataset.classes),
         reference,
         5,
     )
@@ -171,6 +170,6 @@ def main():
     print(f"{'':44} {'ours':>11} {'library':>11} {'ratio':>8}")
     bench_boxes()
     bench_roi()
-    bench_trunk()
+    bench_backbone()
     bench_proposals()
     bench_scorer()

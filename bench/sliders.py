@@ -1,4 +1,4 @@
-"""How soon the explorers answer: `python -m bench sliders [LESSON ...]`."""
+"""How soon the explorers detections: `python -m bench sliders [LESSON ...]`."""
 
 import copy
 import functools
@@ -51,7 +51,7 @@ def settings_and_times(models, root):
 
 
 def training_run(targets, epochs=20, steps=20):
-    """What `training_film` wants of a run: answers after each epoch, and losses."""
+    """What `training_film` wants of a run: detections after each epoch, and losses."""
     alike = [{k: t[k][:1] for k in ("boxes", "labels")} for t in targets]
     rows = [{"step": i, "class": 9 / (i + 1)} for i in range(epochs * steps)]
     return [alike] * (epochs + 1), [r | {"box": 1.0, "look": 2.0} for r in rows], steps
@@ -75,14 +75,14 @@ def explorers():
     models = trained_detectors(9)
     slow, fast, faster, single_shot, _ = models.values()
     with torch.no_grad():
-        features = faster.trunk(images[5][None])[0]
+        features = faster.backbone(images[5][None])[0]
     every = [whole.target(i) for i in range(len(whole))]
     photos = {"coffee": skimage.data.coffee(), "cat": skimage.data.chelsea()}
     photos = {name: cv2.resize(p, None, fx=0.5, fy=0.5) for name, p in photos.items()}
     photos["scene 0"] = images[0]
-    windows = [selective_search(image) for image in images]
+    proposals = [selective_search(image) for image in images]
     runs = [(0.01, 0.8, 0.3), (0.1, 0.8, 0.5), (1, 0.8, 0.6), (10, 0.7, 0.7)]
-    several = {"RPN": windows, "RPN, long": windows, "selective search": windows}
+    several = {"RPN": proposals, "RPN, long": proposals, "selective search": proposals}
     make = functools.partial
     return {
         "00 five tasks": make(w["tasks"].five_tasks, whole, range(8)),
@@ -96,7 +96,9 @@ def explorers():
         "02 loss weights": make(w["localize"].loss_weights, runs),
         "03 segments": make(w["proposals"].segments, photos),
         "03 hierarchy": make(w["proposals"].hierarchy, photos),
-        "03 windows that find": make(w["proposals"].windows_that_find, scenes, windows),
+        "03 proposals that find": make(
+            w["proposals"].proposals_that_find, scenes, proposals
+        ),
         "04 walk the curve": lambda: w["metrics"].walk_the_curve(
             scenes, pretend_detector(every, 9, (180, 240)), every, classes
         ),
@@ -134,11 +136,11 @@ def explorers():
 # Where the picture depends on a choice: the state with the most to draw.
 FULL = {
     "00 five tasks": {"task": "instance segmentation"},
-    "03 windows that find": {"windows": 300},
-    "05 stage viewer": {"stage": "scores", "min_margin": -1.0},
+    "03 proposals that find": {"proposals": 300},
+    "05 stage viewer": {"stage": "scores", "min_decision": -1.0},
     "07 side by side": {"best": 10},
     "08 which are positive": {"positive": 0.3},
-    "09 every stage": {"stage": "answer", "count": 100, "score": 0.05},
+    "09 every stage": {"stage": "detections", "count": 100, "score": 0.05},
     "10 speed and accuracy": {"score": 0.05},
     "11 one or two stages": {"score": 0.05},
 }

@@ -4,7 +4,7 @@
 
 Each row starts fresh processes with other settings of OpenMP, since they are read when
 torch is loaded. Prints medians of Faster R-CNN's step in milliseconds (4 scenes, frozen
-lower trunk), by round; about three minutes a round.
+lower backbone), by round; about three minutes a round.
 """
 
 import os
@@ -35,7 +35,7 @@ def median_step(steps, start):
     scenes = VOCDataset(find_data("tabletop"), "train", first=4)
     images, targets = collate([scenes[i] for i in range(4)])
     model = new_faster_rcnn(SmallResNet(), len(scenes.classes) + 1).train()
-    freeze(model.trunk)
+    freeze(model.backbone)
     optimizer = adamw(model, 1e-4)
 
     def step():

@@ -23,14 +23,14 @@ from course_utils.training.recipes import PRETRAINED, train_faster_rcnn
 
 
 def two_detectors(seed, scenes):
-    """Our Faster R-CNN and torchvision's, with equal trunks, for the same classes."""
+    """Our Faster R-CNN and torchvision's, with equal backbones, for the same classes."""
     size, k = tuple(scenes[0][0].shape[1:]), len(scenes.classes) + 1
     seed_everything(seed)
-    trunk = SmallResNet()
-    train_or_load("scenes", trunk, train_on_scenes)
-    freeze(trunk)
-    ours = new_faster_rcnn(copy.deepcopy(trunk), k)
-    theirs = library_faster_rcnn(trunk, ours.rpn.grid, k, size)
+    backbone = SmallResNet()
+    train_or_load("scenes", backbone, train_on_scenes)
+    freeze(backbone)
+    ours = new_faster_rcnn(copy.deepcopy(backbone), k)
+    theirs = library_faster_rcnn(backbone, ours.rpn.grid, k, size)
     return {"ours": ours, "torchvision": theirs}
 
 
@@ -46,17 +46,17 @@ def bench_faster(seeds=3, epochs=2):
             loader = DataLoader(
                 scenes, 4, shuffle=True, collate_fn=collate, drop_last=True
             )
-            trunk = model.trunk if name == "ours" else model.backbone
-            optimizer = adamw(model, trunk=trunk, **PRETRAINED)
+            backbone = model.backbone if name == "ours" else model.backbone
+            optimizer = adamw(model, backbone=backbone, **PRETRAINED)
             history = fit(model, loader, epochs, optimizer=optimizer)
             model.eval()
             start = time.perf_counter()
-            answers = predict(model, test, batch=1)
+            detections = predict(model, test, batch=1)
             found = {
                 "step_ms": 1000 * history[-1]["seconds"] / len(history),
                 "image_ms": 1000 * (time.perf_counter() - start) / len(test),
             }
-            found |= evaluate(answers, test.targets, test.classes)
+            found |= evaluate(detections, test.targets, test.classes)
             for key in "step_ms", "image_ms", "map50", "map":
                 figures.setdefault(f"{name} {key}", []).append(found[key])
             print(seed, name, {k: found[k] for k in ("step_ms", "map50")}, flush=True)
@@ -73,9 +73,9 @@ def bench_training(epochs=7):
     """Print seconds and scores of a Faster R-CNN after `epochs` of all scenes."""
     root = find_data("tabletop")
     seed_everything(0)
-    trunk, sets = SmallResNet(), [VOCDataset(root, part) for part in ("val", "test")]
-    train_or_load("scenes", trunk, train_on_scenes)
-    model = new_faster_rcnn(trunk, len(sets[0].classes) + 1)
+    backbone, sets = SmallResNet(), [VOCDataset(root, part) for part in ("val", "test")]
+    train_or_load("scenes", backbone, train_on_scenes)
+    model = new_faster_rcnn(backbone, len(sets[0].classes) + 1)
     last = train_faster_rcnn(model, epochs)[-1]
     print(f"{last['step'] + 1} steps in {last['seconds']:.1f} s")
     for dataset in sets:

@@ -44,27 +44,27 @@ def list_images(names):
 
 
 def detect_objects(model, pixels, min_score=0.5):
-    """The answer of a detector to one image, without weak and without empty boxes.
+    """The detections of a detector to one image, without weak and without empty boxes.
 
     pixels: uint8 (3, H, W), on any device, where the boxes (N, 4), labels (N,) and
     scores (N,) come back. Lesson 13.
     """
     with torch.no_grad():
-        answer = predict_one(model, as_float(pixels))
-    boxes = clip_boxes(answer["boxes"], pixels.shape[1:])
-    keep = (answer["scores"] >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+        detected = predict_one(model, as_float(pixels))
+    boxes = clip_boxes(detected["boxes"], pixels.shape[1:])
+    keep = (detected["scores"] >= min_score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return {
         "boxes": boxes[keep],
-        "labels": answer["labels"][keep],
-        "scores": answer["scores"][keep],
+        "labels": detected["labels"][keep],
+        "scores": detected["scores"][keep],
     }
 
 
-def draw_answer(pixels, answer, classes):
+def draw_detections(pixels, detected, classes):
     """A picture with boxes, names and scores drawn: uint8 (3, H, W) -> PIL image."""
     image = Image.fromarray(pixels.cpu().permute(1, 2, 0).numpy())
     longest = max(image.size)
-    draw_on(image, answer, classes, max(10, longest // 50), max(2, longest // 300))
+    draw_on(image, detected, classes, max(10, longest // 50), max(2, longest // 300))
     return image
 
 
@@ -138,18 +138,18 @@ def main(arguments=None):
     for path, (picture, xml) in bar:
         try:
             pixels = read_pixels(path)
-            answer = detect_objects(model, pixels, options.min_score)
+            detected = detect_objects(model, pixels, options.min_score)
             size = (pixels.shape[2], pixels.shape[1])
             if xml:
-                write_voc_xml(xml, size, answer, classes, path.name)
-            save_picture(draw_answer(pixels, answer, classes), picture)
+                write_voc_xml(xml, size, detected, classes, path.name)
+            save_picture(draw_detections(pixels, detected, classes), picture)
         except (ValueError, OSError, RuntimeError, Image.DecompressionBombError) as e:
             text = str(e).strip().split("\n")[0]
             fault = text if str(path) in text else f"{path}: {text}"
             faults.append(fault)
             tqdm.write(fault, file=sys.stderr)
             continue
-        marks = list_objects(answer, classes)
+        marks = list_objects(detected, classes)
         found.append({"file": str(path), "size": size, "detections": marks})
     if files and options.format == "json":
         lines = ",\n".join(map(json.dumps, found))  # one for each image
@@ -163,9 +163,9 @@ def save_picture(image, path):
         image.save(place, "PNG" if path.suffix == ".png" else "JPEG", quality=95)
 
 
-def list_objects(answer, classes):
-    """An answer as [{"class", "score", "box": [x1, y1, x2, y2] in pixels}]."""
-    rows = zip(*(answer[key].tolist() for key in ("labels", "scores", "boxes")))
+def list_objects(detected, classes):
+    """An detections as [{"class", "score", "box": [x1, y1, x2, y2] in pixels}]."""
+    rows = zip(*(detected[key].tolist() for key in ("labels", "scores", "boxes")))
     return [
         {
             "class": classes[label - 1],

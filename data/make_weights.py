@@ -47,11 +47,11 @@ def crops():
 
 
 def scenes():
-    """The trunk of `crops`, taught further on whole scenes."""
-    trunk = SmallResNet()
-    history = train_on_scenes(trunk)
+    """The backbone of `crops`, taught further on whole scenes."""
+    backbone = SmallResNet()
+    history = train_on_scenes(backbone)
     last = [row["loss"] for row in history[-200:]]
-    return trunk, f"mean loss of the last epoch {sum(last) / len(last):.3f}"
+    return backbone, f"mean loss of the last epoch {sum(last) / len(last):.3f}"
 
 
 def detector(build, train):
@@ -67,26 +67,26 @@ def detector(build, train):
     return job
 
 
-def scene_trunk():
-    trunk = SmallResNet()
-    train_or_load("scenes", trunk, train_on_scenes)
-    return trunk
+def scene_backbone():
+    backbone = SmallResNet()
+    train_or_load("scenes", backbone, train_on_scenes)
+    return backbone
 
 
 def new_rcnn():
-    return RCNN(RegionNet(scene_trunk(), CLASSES), CLASSES)
+    return RCNN(RegionNet(scene_backbone(), CLASSES), CLASSES)
 
 
 def new_fast_rcnn():
-    return FastRCNN(scene_trunk(), RegionHead(128, CLASSES))
+    return FastRCNN(scene_backbone(), RegionHead(128, CLASSES))
 
 
 def new_faster_rcnn():
-    return faster_rcnn.new_faster_rcnn(scene_trunk(), CLASSES)
+    return faster_rcnn.new_faster_rcnn(scene_backbone(), CLASSES)
 
 
 def new_single_shot():
-    return SingleShot(scene_trunk(), CLASSES)
+    return SingleShot(scene_backbone(), CLASSES)
 
 
 JOBS = {

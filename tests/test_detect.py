@@ -20,15 +20,15 @@ from course_utils.lessons.plot import color_of
 
 def find_bright(images):
     """One box around all bright pixels, and a weak and an empty one beside it."""
-    answers = []
+    detections = []
     for image in images:
         assert image.dtype == torch.float32 and image.max() <= 1
         y, x = (image[0] > 0.5).nonzero().unbind(1)
         box = [x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0] * 4
         boxes = torch.tensor([box, [0, 0, 9, 9], [4, 4, 4, 9]], dtype=torch.float32)
         labels, scores = torch.tensor([2, 1, 1]), torch.tensor([0.9, 0.3, 0.8])
-        answers.append({"boxes": boxes, "labels": labels, "scores": scores})
-    return answers
+        detections.append({"boxes": boxes, "labels": labels, "scores": scores})
+    return detections
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +63,13 @@ def names(folder):
 
 
 def test_the_best_lies_on_top_and_names_stay_inside():
-    answer = {
+    detected = {
         "boxes": torch.tensor([[80.0, 0, 98, 80], [80, 30, 98, 80]]),
         "labels": torch.tensor([2, 1]),
         "scores": torch.tensor([0.9, 0.6]),
     }
-    drawn = detect.draw_answer(
-        torch.zeros(3, 120, 100, dtype=torch.uint8), answer, "ab"
+    drawn = detect.draw_detections(
+        torch.zeros(3, 120, 100, dtype=torch.uint8), detected, "ab"
     )
     best, other = (tuple(ImageColor.getrgb(color_of(k))) for k in (2, 1))
     assert drawn.size == (100, 120)

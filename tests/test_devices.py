@@ -65,7 +65,7 @@ from course_utils.models.fast_rcnn import (
     FastRCNN,
     RegionHead,
     compress,
-    head_answers,
+    head_detections,
     head_loss,
     sample_regions,
 )
@@ -84,7 +84,7 @@ from course_utils.models.photo_detector import (
     load_detector,
     save_detector,
 )
-from course_utils.models.rcnn import RCNN, RegionNet, margins, warp_regions
+from course_utils.models.rcnn import RCNN, RegionNet, decision_function, warp_regions
 from course_utils.models.rpn import RPN, ProposalNet, rpn_loss
 from course_utils.models.single_shot import (
     SingleShot,
@@ -107,9 +107,9 @@ from course_utils.ops.boxes import (
     to_center,
     xywh_to_xyxy,
 )
-from course_utils.ops.matching import label_boxes, match_boxes, sample_balanced
+from course_utils.ops.matching import assign_targets, match_boxes, sample_balanced
 from course_utils.ops.nms import batched_nms, check_scored, nms
-from course_utils.ops.postprocess import pick_answers, pick_proposals
+from course_utils.ops.postprocess import filter_proposals, postprocess_detections
 from course_utils.ops.targets import (
     as_float,
     check_labels,
@@ -209,7 +209,7 @@ ANSWER = {"boxes": A, "labels": torch.tensor([1, 2, 1, 2]), "scores": SCORES}
 LISTS = [A[:3], A[1:]]
 ROW = sum(map(math.prod, SHAPES))  # numbers of a row of frozen maps
 WITH_IMAGE = torch.cat([torch.tensor([[1.0], [0], [1], [0]]), A], 1)
-STDS = (0.1, 0.1, 0.2, 1)
+BOX_DELTA_STDS = (0.1, 0.1, 0.2, 1)
 SQUARE = torch.tensor([-4.0, -4, 20, 20])
 
 
@@ -234,14 +234,14 @@ OPS = {
     "clip_boxes": (lambda b: clip_boxes(b, (20, 30)), A),
     "xywh_to_xyxy": (xywh_to_xyxy, A),
     "to_center": (to_center, A),
-    "encode_boxes": (lambda a, b: encode_boxes(a, b, STDS), A[:2], B),
-    "decode_boxes": (lambda d, b: decode_boxes(d, b, STDS), DELTAS[:2, 0], B),
+    "encode_boxes": (lambda a, b: encode_boxes(a, b, BOX_DELTA_STDS), A[:2], B),
+    "decode_boxes": (lambda d, b: decode_boxes(d, b, BOX_DELTA_STDS), DELTAS[:2, 0], B),
     "nms": (lambda b, s: nms(b, s, 0.375), A, SCORES),
     "batched_nms": (
         lambda b, s, k: batched_nms(b, s, k, 0.25), A, SCORES, LABELS),
     "match_boxes": (lambda a, b: match_boxes(a, b, 0.625, 0.25, True), A, B),
     "match_boxes, no object": (match_boxes, A, B[:0]),
-    "label_boxes": (label_boxes, A, TARGET),
+    "assign_targets": (assign_targets, A, TARGET),
     "sample_balanced": (lambda k: sample_balanced(k, 3), LABELS),
     "round_half_away": (roi.round_half_away, MAPS),
     "bin_edges": (lambda a, b: roi.bin_edges(a, b, 3, 8), A[:, 0].floor(), A[:, 2]),
@@ -283,21 +283,21 @@ OPS = {
     "shake": (shake, A),
     "warp_regions": (lambda i, b: warp_regions(i, b, 24, 3), IMAGE, A),
     "region_targets": (lambda r, t: region_targets(r, t, 3), A, TARGET),
-    "pick_answers": (
-        lambda s, b: pick_answers(s, b, (56, 64), 0.25),
+    "postprocess_detections": (
+        lambda s, b: postprocess_detections(s, b, (56, 64), 0.25),
         SCORES[:, None].repeat(1, 2), A[:, None].repeat(1, 2, 1)),
-    "margins": (margins, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
+    "decision values": (decision_function, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
     "ridge": (ridge, LOGITS, A),
     "train_box_regression": (
         lambda x, k, d: train_box_regression(x, k, d, 4), LOGITS, LABELS, A),
     "sample_regions": (lambda p, t: sample_regions(p, t, 4), A, TARGET),
     "head_loss": (head_loss, LOGITS, DELTAS, A, LABELS, A.flip(0)),
-    "head_answers": (
-        lambda s, d, r: head_answers(s, d, r, [(56, 64)] * 2),
+    "head_detections": (
+        lambda s, d, r: head_detections(s, d, r, [(56, 64)] * 2),
         LOGITS, DELTAS, [A[:3], A[3:]]),
     "stack_images": (stack_images, [IMAGE, IMAGE[:, :40]]),
     "rpn_loss": (rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
-    "pick_proposals": (lambda s, b: pick_proposals(s, b, (56, 64)), SCORES, A),
+    "filter_proposals": (lambda s, b: filter_proposals(s, b, (56, 64)), SCORES, A),
     "focal_loss": (focal_loss, LOGITS, (LOGITS > 0).float()),
     "hard_negative_loss": (
         lambda x, w: hard_negative_loss(x, w, 1), LOGITS,
@@ -340,18 +340,30 @@ NO_OPS = {
     ),
     "dataset_proposals",  # reads files
     *("region_features", "cached_features", "mirrored_features", "known_regions"),
-    *("train_rcnn", "fit_readers", "compress", "all_scenes", "train_fast_rcnn"),
+    *(
+        "train_rcnn",
+        "fit_svms_and_regressors",
+        "compress",
+        "all_scenes",
+        "train_fast_rcnn",
+    ),
     *("train_on_crops", "train_on_scenes", "train_single_shot", "keep_features"),
     *("predict", "cell_anchors"),  # below
     *("positive_numbers", "collate", "as_array", "arrays_of", "scorer_input"),
     *("color_codes", "color_space", "texture_codes", "slope_codes", "similarity"),
     *("describe_regions", "group_regions"),  # loops over arrays of one picture
-    *("conv_bn", "freeze", "fold_norms", "imagenet_trunk", "imagenet_weights"),
+    *("conv_bn", "freeze", "fold_norms", "imagenet_backbone", "imagenet_weights"),
     *("new_faster_rcnn", "library_faster_rcnn", "start_from", "in_pixels"),
     *("load_detector", "save_detector", "export_onnx", "model_megabytes"),
     *("fit", "adamw", "cosine_schedule", "stop_if_not_finite", "train_faster_rcnn"),
     "train_in_four_steps",
-    *("set_windows", "run_all", "region_numbers", "numbers_there", "answers_from"),
+    *(
+        "set_num_proposals",
+        "run_all",
+        "region_numbers",
+        "numbers_there",
+        "detections_from",
+    ),
     *("settings_table", "phase_times", "pareto_front"),
 }
 ROOMS = [
@@ -447,30 +459,32 @@ def one_object(target):
 def build(name):
     """A small detector and the (image, target) pairs that it learns from."""
     torch.manual_seed(0)
-    trunk = SmallResNet(WIDTHS)
+    backbone = SmallResNet(WIDTHS)
     if name == "Classifier":
         pairs = [(i, {"labels": t["labels"][:1]}) for i, t in PICTURES]
-        return Classifier(trunk, 16, 3), pairs
+        return Classifier(backbone, 16, 3), pairs
     if name == "Localizer":
         pairs = [(i, one_object(t)) for i, t in PICTURES]
-        return Localizer(trunk, LocalizeHead(16, 3), (56, 64)), pairs
+        return Localizer(backbone, LocalizeHead(16, 3), (56, 64)), pairs
     if name == "FastRCNN":
-        return FastRCNN(trunk, RegionHead(16, 3, 3, 16), windows=20), PICTURES
+        return FastRCNN(backbone, RegionHead(16, 3, 3, 16), num_proposals=20), PICTURES
     if name == "ProposalNet":
-        return ProposalNet(trunk, RPN(16, AnchorGrid((16, 32)))), PICTURES
+        return ProposalNet(backbone, RPN(16, AnchorGrid((16, 32)))), PICTURES
     if name == "FasterRCNN":
-        return new_faster_rcnn(freeze(trunk), 3, (16, 32), 16), PICTURES
+        return new_faster_rcnn(freeze(backbone), 3, (16, 32), 16), PICTURES
     if name == "SingleShot":
-        return SingleShot(trunk, 3, ((12, 20), (32, 48)), min_score=0.001), PICTURES
+        return SingleShot(backbone, 3, ((12, 20), (32, 48)), min_score=0.001), PICTURES
     if name == "PhotoFasterRCNN":
         model = PhotoFasterRCNN(Frozen(TwoMaps()), 3, 32, 16)
         model.head.dropout.p = 0.0  # every device draws its own
         return model, [(torch.randn(ROW).half(), target) for _, target in PICTURES]
-    model = RCNN(RegionNet(trunk, 3, 1), 3, 24, 20)
+    model = RCNN(RegionNet(backbone, 3, 1), 3, 24, 20)
     g = torch.Generator().manual_seed(0)
     size = model.net.size
     svm = torch.randn(size, 2, generator=g), torch.zeros(2)
-    model.set_readers(1.0, svm, (torch.zeros(2, size, 4), torch.zeros(2, 4)))
+    model.set_svms_and_regressors(
+        1.0, svm, (torch.zeros(2, size, 4), torch.zeros(2, 4))
+    )
     return model, PICTURES
 
 
@@ -484,9 +498,9 @@ DETECTORS = (
 )
 
 
-def rows_of(answer):
-    """Boxes, labels and scores of an answer side by side, what there is of them."""
-    return torch.cat([v.view(len(v), -1).float() for v in answer.values()], 1)
+def rows_of(detected):
+    """Boxes, labels and scores of detections side by side, what there is of them."""
+    return torch.cat([v.view(len(v), -1).float() for v in detected.values()], 1)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -514,7 +528,7 @@ def test_detector_trains_and_predicts_on_the_second_device(name, device):
             assert {value.device.type for value in b.values()} == {"cpu"}
             same(a["scores"], b["scores"], torch.device("cpu"))
             # devices may order scores that are equal but for rounding in their own way
-            one, two = (rows_of(answer) for answer in (a, b))
+            one, two = (rows_of(detected) for detected in (a, b))
             assert (one[:, None] - two).abs().amax(2).amin(1).max() < 0.01
     same(near[2], far[2], torch.device("cpu"))
     same(near[3], far[3], torch.device("cpu"))
@@ -573,10 +587,10 @@ def test_frozen_maps_on_the_second_device(device):
     results, kept = [], []
     for where in torch.device("cpu"), device:
         torch.manual_seed(0)
-        trunk = TwoMaps().to(where)
+        backbone = TwoMaps().to(where)
         name = f"maps-{where.type}"
-        results.append(np.array(frozen_maps(name, trunk, dataset, mirror=True)))
-        kept.append(keep_features([PICTURES[0]], trunk)[0][0])
+        results.append(np.array(frozen_maps(name, backbone, dataset, mirror=True)))
+        kept.append(keep_features([PICTURES[0]], backbone)[0][0])
     same(*results, torch.device("cpu"), 1e-3)
     same(*kept, torch.device("cpu"), 1e-3)
 
@@ -621,8 +635,8 @@ def test_explorers_on_the_second_device(device):
     single_explorers.one_or_two_stages({"single": single}, far_images, classes)
     localizer, pairs = build("Localizer")
     with torch.no_grad():
-        answers = localizer.to(device).eval()(far_images)
-    localize_explorers.guesses(pairs[:1], answers, classes)
+        detections = localizer.to(device).eval()(far_images)
+    localize_explorers.guesses(pairs[:1], detections, classes)
     plt.close("all")
 
 
@@ -631,8 +645,8 @@ def test_library_twin_and_command_line_on_the_second_device(device):
     found = predict(LibraryTwin(model, (56, 64)), PICTURES, 1)
     wanted = predict(model, PICTURES, 1)
     assert len(found) == len(wanted) == 2
-    answer = detect_objects(model, (IMAGE * 255).byte(), 0.1)
-    assert answer["boxes"].device.type == "cpu"
+    detected = detect_objects(model, (IMAGE * 255).byte(), 0.1)
+    assert detected["boxes"].device.type == "cpu"
 
 
 def test_four_steps_on_the_second_device(device):
@@ -686,19 +700,19 @@ def test_images_and_weights_in_half_precision():
 
 def test_backbone_moves_along_and_is_not_saved(device, tmp_path):
     model = PhotoFasterRCNN(Frozen(TwoMaps()), 3, 32, 16)
-    frozen = {id(p) for p in model.prepare.trunk.parameters()}
+    frozen = {id(p) for p in model.prepare.backbone.parameters()}
     assert frozen < {id(p) for p in model.parameters()}
     assert not any(key.startswith("prepare") for key in model.state_dict())
     save_detector(model, tmp_path / "a.safetensors", ["x", "y"])
     model.to(device)
     assert device_of(model.prepare) == device
-    before = model.prepare.trunk.net.fine.weight.detach().cpu().clone()
+    before = model.prepare.backbone.net.fine.weight.detach().cpu().clone()
     assert load_weights(model, tmp_path / "a.safetensors")
     model.load_state_dict(model.state_dict())
-    assert torch.equal(model.prepare.trunk.net.fine.weight.detach().cpu(), before)
-    with pytest.raises(RuntimeError, match="trunk.whole.bias"):
+    assert torch.equal(model.prepare.backbone.net.fine.weight.detach().cpu(), before)
+    with pytest.raises(RuntimeError, match="backbone.whole.bias"):
         model.load_state_dict({k: v for k, v in model.state_dict().items()
-                               if k != "trunk.whole.bias"})  # fmt: skip
+                               if k != "backbone.whole.bias"})  # fmt: skip
     save_detector(model, tmp_path / "b.safetensors", ["x", "y"])
     assert_same_file(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 

@@ -56,7 +56,7 @@ from course_utils.ops.boxes import (
     xywh_to_xyxy,
 )
 from course_utils.ops.nms import batched_nms, nms
-from course_utils.ops.postprocess import pick_answers, pick_proposals
+from course_utils.ops.postprocess import filter_proposals, postprocess_detections
 from course_utils.ops.targets import check_targets
 from course_utils.proposals.segmentation import felzenszwalb
 from course_utils.proposals.selective_search import (
@@ -166,14 +166,14 @@ def test_every_row_has_a_test():
 def every_model():
     """{name: network} of all that train on images with boxes, for two classes."""
     torch.manual_seed(0)
-    trunk, head = SmallResNet((4, 8, 8)), RegionHead(8, 3, pool_size=3, hidden=8)
+    backbone, head = SmallResNet((4, 8, 8)), RegionHead(8, 3, pool_size=3, hidden=8)
     rpn = RPN(8, AnchorGrid((16, 40)))
     models = {
-        "Localizer": Localizer(trunk, LocalizeHead(8, 3), SIZE),
-        "FastRCNN": FastRCNN(trunk, head),
-        "ProposalNet": ProposalNet(trunk, rpn),
-        "FasterRCNN": FasterRCNN(trunk, rpn, head),
-        "SingleShot": SingleShot(trunk, 3),
+        "Localizer": Localizer(backbone, LocalizeHead(8, 3), SIZE),
+        "FastRCNN": FastRCNN(backbone, head),
+        "ProposalNet": ProposalNet(backbone, rpn),
+        "FasterRCNN": FasterRCNN(backbone, rpn, head),
+        "SingleShot": SingleShot(backbone, 3),
     }
     return {name: model.train() for name, model in models.items()}
 
@@ -245,18 +245,22 @@ def test_a_tie_on_paper_only():
 def test_equal_objectness_goes_to_the_lowest_index():
     # pitfall: boxes: equal scores and input order
     copies = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]]).repeat(700, 1)
-    kept, _ = pick_proposals(torch.zeros(1400), copies, (40, 40))
+    kept, _ = filter_proposals(torch.zeros(1400), copies, (40, 40))
     assert kept.tolist() == [[0, 0, 10, 10]]
 
 
 def test_equal_scores_of_a_detector_go_to_the_lowest_index():
     # pitfall: boxes: equal scores and input order
     copies = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]]).repeat(700, 1)
-    answer = pick_answers(torch.ones(1400, 1), copies[:, None], (40, 40), 0.5)
-    assert answer["boxes"].tolist() == [[0, 0, 10, 10]]
+    detected = postprocess_detections(
+        torch.ones(1400, 1), copies[:, None], (40, 40), 0.5
+    )
+    assert detected["boxes"].tolist() == [[0, 0, 10, 10]]
     apart = 20.0 * torch.arange(300)[:, None] + torch.tensor([0.0, 0, 10, 10])
-    answer = pick_answers(torch.ones(300, 1), apart[:, None], (9999, 9999), 0.5)
-    assert torch.equal(answer["boxes"], apart[:100]), "the first of equal ones"
+    detected = postprocess_detections(
+        torch.ones(300, 1), apart[:, None], (9999, 9999), 0.5
+    )
+    assert torch.equal(detected["boxes"], apart[:100]), "the first of equal ones"
 
 
 def test_a_nan_score_beside_a_good_copy():
@@ -265,7 +269,7 @@ def test_a_nan_score_beside_a_good_copy():
     for function in (
         lambda s: nms(same, s),
         lambda s: batched_nms(same, s, torch.ones(2)),
-        lambda s: pick_proposals(s, same, (40, 40)),
+        lambda s: filter_proposals(s, same, (40, 40)),
     ):
         with pytest.raises(ValueError, match=r"scores\[\d\] = nan"):
             function(torch.tensor([0.9, float("nan")]))
@@ -279,10 +283,10 @@ def test_regions_off_the_image_in_a_whole_detector():
     off = torch.tensor([[-4.0, -4, 3, 3], [200, 200, 300, 300], [5, 5, 2, 2]])
     model = every_model()["FastRCNN"].eval()
     model.min_score = 0
-    answer = model.answers([torch.rand(3, *SIZE)], [off])[0]
-    size = answer["boxes"][:, 2:] - answer["boxes"][:, :2]
-    assert (size > 0).all() and answer["scores"].isfinite().all()
-    kept, _ = pick_proposals(torch.zeros(3), off, SIZE)
+    detected = model.detections([torch.rand(3, *SIZE)], [off])[0]
+    size = detected["boxes"][:, 2:] - detected["boxes"][:, :2]
+    assert (size > 0).all() and detected["scores"].isfinite().all()
+    kept, _ = filter_proposals(torch.zeros(3), off, SIZE)
     assert kept.tolist() == [[0, 0, 3, 3]], "clipped, and empty ones dropped"
 
 
@@ -333,20 +337,20 @@ def test_the_scale_of_features_goes_with_the_detector():
     features = 1e3 * torch.rand(5, model.net.size).numpy()
     weight, bias = torch.randn(model.net.size, 2), torch.randn(2)
     regression = torch.zeros(2, model.net.size, 4), torch.zeros(2, 4)
-    model.set_readers(250.0, (weight, bias), regression)
+    model.set_svms_and_regressors(250.0, (weight, bias), regression)
     twin = new()
     twin.load_state_dict(model.state_dict())
     for detector in model, twin:
-        margins, _ = detector.read(features, regions)
-        wanted = rcnn.margins(features / 250, weight, bias)
-        torch.testing.assert_close(margins, wanted, rtol=1e-4, atol=1e-4)
+        decision_function, _ = detector.read(features, regions)
+        wanted = rcnn.decision_function(features / 250, weight, bias)
+        torch.testing.assert_close(decision_function, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_margins_are_kept_raw_and_not_called_probabilities():
     # pitfall: svm: margin read as a probability
     far = torch.tensor([[10.0, 10, 30, 30], [50, 50, 60, 60]])[:, None]
-    answer = pick_answers(torch.tensor([[2.3], [-0.7]]), far, (90, 90), 0.0)
-    assert answer["scores"].tolist() == pytest.approx([2.3])
+    detected = postprocess_detections(torch.tensor([[2.3], [-0.7]]), far, (90, 90), 0.0)
+    assert detected["scores"].tolist() == pytest.approx([2.3])
 
 
 # --- training ---------------------------------------------------------------------
@@ -474,9 +478,9 @@ def test_an_image_added_between_two_scores_counts(tmp_path, monkeypatch):
         targets = [dataset.target(i) for i in range(len(dataset))]
         first = {k: targets[0][k] for k in ("boxes", "labels")}
         nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)}
-        answers = [first] + [nothing] * (len(targets) - 1)
-        answers = [a | {"scores": torch.ones(len(a["boxes"]))} for a in answers]
-        return evaluate(answers, targets, dataset.classes)["ap50"]["dog"]
+        detections = [first] + [nothing] * (len(targets) - 1)
+        detections = [a | {"scores": torch.ones(len(a["boxes"]))} for a in detections]
+        return evaluate(detections, targets, dataset.classes)["ap50"]["dog"]
 
     write_data(tmp_path / "d", {"a": OBJECT.format("")})
     assert score() == 1
@@ -545,11 +549,11 @@ def test_a_move_runs_no_network(make):
 
 def test_a_setting_seen_before_runs_no_network():
     # pitfall: widgets: slow callback
-    explorer = explorers.two_detectors().set(windows=20).set(windows=200)
+    explorer = explorers.two_detectors().set(num_proposals=20).set(num_proposals=200)
     calls = []
     hook = register_module_forward_hook(lambda module, *_: calls.append(module))
     try:
-        explorer.set(windows=20).set(windows=200, best=3)
+        explorer.set(num_proposals=20).set(num_proposals=200, best=3)
     finally:
         hook.remove()
     assert calls == []
@@ -628,9 +632,9 @@ def test_bars_are_off_in_ci_and_on_for_people(monkeypatch, capfd):
     # pitfall: notebooks: progress bars in outputs
     dataset = VOCDataset(find_data("tabletop"), "val", first=1)
 
-    def work(windows):
+    def work(num_proposals):
         fit(Small(), [([], [])] * 3, 2, name="Training")
-        dataset_proposals(dataset, windows)
+        dataset_proposals(dataset, num_proposals)
 
     monkeypatch.setenv("CI", "true")
     work(7)

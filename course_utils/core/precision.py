@@ -7,7 +7,7 @@ def mixed_precision(training, device="cpu"):
     """Context in which matrix products and convolutions run in bfloat16, if it pays.
 
     device: where they run, as ``x.device``; other devices than the CPU stay in float32.
-    On processors with matrix tiles for it (Intel's AMX) our trunk then trains about
+    On processors with matrix tiles for it (Intel's AMX) our backbone then trains about
     twice as fast (`make bench`); elsewhere, and where `training` is False, nothing
     changes. Weights and gradients stay float32. Source: Micikevicius et al. 2018.
     """

@@ -22,15 +22,15 @@ SHAPES = ((112, SIDE // 16, SIDE // 16), (320, SIDE // 32, SIDE // 32))
 
 
 @torch.no_grad()
-def keep_features(dataset, trunk):
-    """What a frozen `imagenet_trunk` makes of each image: list of (features, target).
+def keep_features(dataset, backbone):
+    """What a frozen `imagenet_backbone` makes of each image: list of (features, target).
 
     Both its maps in one: (432, H / 16, W / 16), float16 to save memory. Lesson 02.
     """
     return_memory()  # room for the maps: glibc holds what trainings before have freed
     kept = []
     for image, target in (dataset[i] for i in range(len(dataset))):
-        middle, deep = trunk(image[None].to(device_of(trunk)))
+        middle, deep = backbone(image[None].to(device_of(backbone)))
         deep = F.interpolate(deep, middle.shape[2:])
         maps = torch.cat([middle, deep], 1)[0].half()
         kept.append((maps.to(image.device), target))
@@ -45,8 +45,8 @@ def to_square(image):
     return small.clamp(0, 1)
 
 
-def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
-    """The frozen trunk's maps of all images, kept on disk as float16.
+def frozen_maps(name, backbone, dataset, mirror=False, batch=2):
+    """The frozen backbone's maps of all images, kept on disk as float16.
 
     dataset: a `VOCDataset` of N images; mirror: their mirror images too, which stand
     after them. Returns a read-only array (N or 2 N, numbers of both maps) mapped into
@@ -54,7 +54,7 @@ def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
     is made again. About 35 ms an image on two cores. Lesson 12.
     """
     states = map(file_state, Images(dataset).paths)
-    key = content_key(mirror, *trunk.state_dict().values(), *states)
+    key = content_key(mirror, *backbone.state_dict().values(), *states)
     n = len(dataset)
 
     @torch.no_grad()
@@ -63,9 +63,9 @@ def frozen_maps(name, trunk, dataset, mirror=False, batch=2):
         steps = range(0, n, batch)
         for i in tqdm(steps, desc=name, disable=in_ci(), leave=False):
             squares = [to_square(images[k]) for k in range(i, min(i + batch, n))]
-            squares = torch.stack(squares).to(device_of(trunk))
+            squares = torch.stack(squares).to(device_of(backbone))
             for start, some in ((0, squares), (n, squares.flip(3)))[: 1 + mirror]:
-                maps = torch.cat([part.flatten(1) for part in trunk(some)], 1)
+                maps = torch.cat([part.flatten(1) for part in backbone(some)], 1)
                 array[start + i : start + i + len(some)] = maps.cpu().numpy()
             let_go(array)
 

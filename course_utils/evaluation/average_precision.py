@@ -14,18 +14,18 @@ TIES = ("order", "group")
 
 
 @njit
-def match_to_objects(boxes, objects, ignored, crowd, min_ious, take_next):
+def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
     """Which detections of one class in one image are right, at several IoUs.
 
     boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,) bool,
     objects that need not be found; crowd (G,) bool, of those the ones that stand for
-    many: a detection's overlap with them is its share that lies inside; min_ious (T,)
+    many: a detection's overlap with them is its share that lies inside; iou_thresholds (T,)
     float64. An object is found once; later hits are false. VOC looks only at the object
     with the largest IoU; with `take_next`, as COCO does, at the largest that is still
     free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and does not
     count. Lesson 04.
     """
-    verdict = np.zeros((len(min_ious), len(boxes)), np.int8)
+    verdict = np.zeros((len(iou_thresholds), len(boxes)), np.int8)
     iou = np.zeros((len(boxes), len(objects)))
     for d, a in enumerate(boxes):
         for g, b in enumerate(objects):
@@ -35,7 +35,7 @@ def match_to_objects(boxes, objects, ignored, crowd, min_ious, take_next):
                 area = (a[2] - a[0]) * (a[3] - a[1])
                 union = area + (b[2] - b[0]) * (b[3] - b[1]) - w * h
                 iou[d, g] = w * h / (area if crowd[g] else union)
-    for t, least in enumerate(min_ious):
+    for t, least in enumerate(iou_thresholds):
         found = np.zeros(len(objects), np.bool_)
         for d in range(len(boxes)):
             best = -1
@@ -118,7 +118,13 @@ def ignored_objects(target):
 
 
 def score_class(
-    answers, targets, label, min_ious, method, max_detections=None, ties="order"
+    detections,
+    targets,
+    label,
+    iou_thresholds,
+    method,
+    max_detections=None,
+    ties="order",
 ):
     """All detections of one class: (scores (D,), verdicts (T, D), objects to find).
 
@@ -126,15 +132,15 @@ def score_class(
     """
     coco = method == "coco"
     most = 100 if coco and max_detections is None else max_detections
-    min_ious = np.asarray(min_ious, np.float64)
+    iou_thresholds = np.asarray(iou_thresholds, np.float64)
     scores, verdicts, objects = [], [], 0
-    for answer, target in zip(answers, targets):
-        mine = cpu_array(answer["labels"]) == label
+    for detected, target in zip(detections, targets):
+        mine = cpu_array(detected["labels"]) == label
         true = cpu_array(target["labels"]) == label
         ignored, crowd = (flags[true] for flags in ignored_objects(target))
         objects += int((~ignored).sum())
-        score = cpu_array(answer["scores"])[mine]
-        boxes = cpu_array(answer["boxes"], np.float64)[mine]
+        score = cpu_array(detected["scores"])[mine]
+        boxes = cpu_array(detected["boxes"], np.float64)[mine]
         truth = cpu_array(target["boxes"], np.float64)[true]
         order = np.argsort(-score, kind="stable")
         if ties == "group":  # an order that does not depend on the input's
@@ -143,11 +149,11 @@ def score_class(
             truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
         order = order[:most]
         if len(order):
-            given = boxes[order], truth, ignored, crowd & coco, min_ious
+            given = boxes[order], truth, ignored, crowd & coco, iou_thresholds
             verdicts.append(match_to_objects(*given, coco))
             scores.append(score[order])
     if not scores:
-        return np.zeros(0), np.zeros((len(min_ious), 0), np.int8), objects
+        return np.zeros(0), np.zeros((len(iou_thresholds), 0), np.int8), objects
     return np.concatenate(scores), np.concatenate(verdicts, 1), objects
 
 
@@ -158,20 +164,20 @@ def mean_of_known(values):
 
 
 def evaluate(
-    answers,
+    detections,
     targets,
     classes,
     method="coco",
-    min_ious=None,
+    iou_thresholds=None,
     max_detections=None,
     ties="order",
 ):
     """Score a detector: mean average precision and AP by class.
 
-    answers: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
+    detections: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
     targets: as `VOCDataset.target` gives them, `difficult` may be missing; `iscrowd`
     (N,) bool may name objects that are crowds. classes: the names of labels 1..K.
-    method: "coco", or VOC's "all-point" or "11-point"; with min_ious left out, COCO
+    method: "coco", or VOC's "all-point" or "11-point"; with iou_thresholds left out, COCO
     averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how many
     of a class count in an image, the best ones; 100 for COCO and all for VOC if left
     out. ties: by "order", equal scores count one after the other as they are given,
@@ -179,7 +185,7 @@ def evaluate(
     the order of images, detections and objects does not matter.
 
     Returns ``map``, the mean over IoUs and classes; ``map50`` and ``ap50`` {class: AP},
-    the same at IoU 0.5 if that is among min_ious; ``ap`` {class: AP, mean over IoUs};
+    the same at IoU 0.5 if that is among iou_thresholds; ``ap`` {class: AP, mean over IoUs};
     ``objects`` and ``detections`` {class: number}; ``method``. A class without objects
     has the AP NaN and is left out of the means; its false alarms are its detections.
     Difficult objects and crowds neither count nor cost, and take any number of
@@ -192,23 +198,23 @@ def evaluate(
         raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
     if max_detections is not None and not max_detections >= 1:
         raise ValueError(f"max_detections = {max_detections}: give 1 or more")
-    answers, targets = scorer_input(answers, targets, classes)
-    if min_ious is None:
-        min_ious = COCO_IOUS if method == "coco" else (0.5,)
+    detections, targets = scorer_input(detections, targets, classes)
+    if iou_thresholds is None:
+        iou_thresholds = COCO_IOUS if method == "coco" else (0.5,)
     result = {"method": method, "ap": {}, "ap50": {}, "objects": {}, "detections": {}}
     for label, name in enumerate(classes, 1):
         scores, verdicts, objects = score_class(
-            answers, targets, label, min_ious, method, max_detections, ties
+            detections, targets, label, iou_thresholds, method, max_detections, ties
         )
-        aps = [math.nan] * len(min_ious)
+        aps = [math.nan] * len(iou_thresholds)
         if objects:
             curves = [precision_recall(scores, v, objects, ties) for v in verdicts]
             aps = [average_precision(p, r, method) for p, r, _ in curves]
         result["ap"][name] = sum(aps) / len(aps)
-        if 0.5 in min_ious:
-            result["ap50"][name] = aps[list(min_ious).index(0.5)]
+        if 0.5 in iou_thresholds:
+            result["ap50"][name] = aps[list(iou_thresholds).index(0.5)]
         result["objects"][name], result["detections"][name] = objects, len(scores)
     result["map"] = mean_of_known(result["ap"].values())
-    if 0.5 in min_ious:
+    if 0.5 in iou_thresholds:
         result["map50"] = mean_of_known(result["ap50"].values())
     return result

@@ -11,59 +11,59 @@ from course_utils.models.rcnn import RCNN, region_features
 from course_utils.models.single_shot import SingleShot
 from course_utils.models.torchvision_reference import LibraryTwin
 from course_utils.ops.batches import stack_images
-from course_utils.ops.boxes import STDS, decode_boxes
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.proposals.selective_search import selective_search
 
 
-def set_windows(model, count):
+def set_num_proposals(model, count):
     """Let a detector look at `count` proposals of an image. Lesson 10.
 
     A `SingleShot` has none; it lets its best `count` anchors into NMS.
     """
     if isinstance(model, FasterRCNN):
-        model.rpn.test_after = count
+        model.rpn.post_nms_top_n_test = count
     elif isinstance(model, LibraryTwin):
         model.net.rpn._post_nms_top_n["testing"] = count
     elif isinstance(model, SingleShot):
         model.before = count
     else:
-        model.windows = count
+        model.num_proposals = count
     return model
 
 
-def run_all(model, scenes, windows):
+def run_all(model, scenes, num_proposals):
     """Score a detector on all scenes, one at a time, with a clock on each phase.
 
     scenes: a `pictures.Scenes`. Returns the numbers of `metrics.evaluate` and
     ``ms``, {phase: milliseconds an image}, proposals included. Lesson 10.
     """
-    set_windows(model.eval(), windows)
+    set_num_proposals(model.eval(), num_proposals)
     predict_one(model, scenes[0][0])  # warm up
     model.timer = Timer()
-    answers = [predict_one(model, scenes[i][0]) for i in range(len(scenes))]
+    detections = [predict_one(model, scenes[i][0]) for i in range(len(scenes))]
     spent = model.timer.seconds
     ms = {phase: 1000 * value / len(scenes) for phase, value in spent.items()}
-    return evaluate(answers, scenes.targets, scenes.classes) | {"ms": ms}
+    return evaluate(detections, scenes.targets, scenes.classes) | {"ms": ms}
 
 
 @torch.no_grad()
-def region_numbers(model, image, windows):
+def region_numbers(model, image, num_proposals):
     """What a detector says of each proposal of an image, before NMS.
 
-    (scores (N, K), boxes (N, K, 4)), best proposal first, N at most `windows`. Scores
-    are probabilities, R-CNN's are margins. Both are on the device of the image,
+    (scores (N, K), boxes (N, K, 4)), best proposal first, N at most `proposals`. Scores
+    are probabilities, R-CNN's are decision values. Both are on the device of the image,
     whatever the model's. Lesson 10.
     """
-    set_windows(model.eval(), windows)
+    set_num_proposals(model.eval(), num_proposals)
     given, image = image.device, image.to(device_of(model))
-    return to_device(numbers_there(model, image, windows), given)
+    return to_device(numbers_there(model, image, num_proposals), given)
 
 
-def numbers_there(model, image, windows):
+def numbers_there(model, image, num_proposals):
     """`region_numbers` of an image on the model's device."""
     if isinstance(model, RCNN):
-        regions = selective_search(image, windows)
+        regions = selective_search(image, num_proposals)
         return model.read(
             region_features(model.net, image, regions, model.side), regions
         )
@@ -72,52 +72,54 @@ def numbers_there(model, image, windows):
             model.maps(stack_images([image], 16)[0])
         )
         return model.best_boxes(logits[0], deltas[0], anchors)
-    features = model.trunk(model.prepare([image])[0])
+    features = model.backbone(model.prepare([image])[0])
     if isinstance(model, FasterRCNN):
         size = tuple(image.shape[1:])
         regions = model.rpn.proposals(*model.rpn(features), [size])[0][0]
     else:
-        regions = selective_search(image, windows)
+        regions = selective_search(image, num_proposals)
     scores, deltas = model.head(model.pooled(features, [regions]))
-    return scores.softmax(1)[:, 1:], decode_boxes(deltas, regions[:, None], STDS)
+    return scores.softmax(1)[:, 1:], decode_boxes(
+        deltas, regions[:, None], BOX_DELTA_STDS
+    )
 
 
-def answers_from(numbers, model, size, windows, nms_iou):
-    """The detector's answer, had it looked at the best `windows` proposals only."""
-    scores, boxes = (part[:windows] for part in numbers)
-    return pick_answers(scores, boxes, size, model.min_score, nms_iou)
+def detections_from(numbers, model, size, num_proposals, nms_iou):
+    """The detector's detections, had it looked at the best `proposals` proposals only."""
+    scores, boxes = (part[:num_proposals] for part in numbers)
+    return postprocess_detections(scores, boxes, size, model.min_score, nms_iou)
 
 
-def settings_table(models, scenes, windows, nms_ious):
-    """mAP@0.5 at all settings: {(name, windows, nms_iou): mAP}, and the numbers used.
+def settings_table(models, scenes, num_proposals, nms_ious):
+    """mAP@0.5 at all settings: {(name, proposals, nms_iou): mAP}, and the numbers used.
 
     The second is {name: [region_numbers of each scene]}. Lesson 10.
     """
     numbers = {
         name: [
-            region_numbers(model, scenes[i][0], max(windows))
+            region_numbers(model, scenes[i][0], max(num_proposals))
             for i in range(len(scenes))
         ]
         for name, model in models.items()
     }
     size, table = tuple(scenes[0][0].shape[1:]), {}
     for name, model in models.items():
-        for count in windows:
+        for count in num_proposals:
             for iou in nms_ious:
-                answers = [
-                    answers_from(n, model, size, count, iou) for n in numbers[name]
+                detections = [
+                    detections_from(n, model, size, count, iou) for n in numbers[name]
                 ]
-                found = evaluate(answers, scenes.targets, scenes.classes)
+                found = evaluate(detections, scenes.targets, scenes.classes)
                 table[name, count, iou] = found["map50"]
     return table, numbers
 
 
-def phase_times(models, scenes, windows):
-    """{(name, windows): {phase: ms}}: the median over scenes. Lesson 10."""
+def phase_times(models, scenes, num_proposals):
+    """{(name, proposals): {phase: ms}}: the median over scenes. Lesson 10."""
     times = {}
     for name, model in models.items():
-        for count in windows:
-            set_windows(model.eval(), count)
+        for count in num_proposals:
+            set_num_proposals(model.eval(), count)
             rows = []
             for i in range(len(scenes)):
                 model.timer = Timer()

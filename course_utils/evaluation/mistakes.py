@@ -7,25 +7,25 @@ from course_utils.evaluation.average_precision import ignored_objects
 from course_utils.ops.boxes import box_iou
 
 
-def sort_mistakes(answer, target, min_score=0.5):
-    """What each answer to one image is, and which objects are missed.
+def sort_mistakes(detected, target, min_score=0.5):
+    """What each detection in one image is, and which objects are missed.
 
-    Answers from `min_score` on are taken, the surest first; each object can be found
-    once. Returns {kind: row numbers}, rows of the answer for ``right`` (class and IoU
+    Detections from `min_score` on are taken, the surest first; each object can be found
+    once. Returns {kind: row numbers}, rows of the detections for ``right`` (class and IoU
     >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
     with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
-    ``background`` (all else), and rows of the target for ``missed``. Answers that hit a
+    ``background`` (all else), and rows of the target for ``missed``. Detections that hit a
     difficult object or a crowd best are in none. Computed on the CPU.
     Source: after Hoiem et al. 2012. Lesson 12.
     """
-    answer, target = to_device(answer, "cpu"), to_device(target, "cpu")
+    detected, target = to_device(detected, "cpu"), to_device(target, "cpu")
     kinds = {k: [] for k in ("right", "twice", "class", "place", "background")}
     free = torch.ones(len(target["boxes"]), dtype=torch.bool)
     ignored = torch.from_numpy(ignored_objects(target)[0])
-    ious = box_iou(answer["boxes"], target["boxes"])
-    same = answer["labels"][:, None] == target["labels"]
-    for row in answer["scores"].argsort(descending=True, stable=True).tolist():
-        if answer["scores"][row] < min_score:
+    ious = box_iou(detected["boxes"], target["boxes"])
+    same = detected["labels"][:, None] == target["labels"]
+    for row in detected["scores"].argsort(descending=True, stable=True).tolist():
+        if detected["scores"][row] < min_score:
             break
         own, other = ious[row] * same[row], ious[row] * ~same[row]
         best, place = own.max(0) if len(own) else (torch.tensor(0.0), None)

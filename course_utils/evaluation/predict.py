@@ -9,30 +9,30 @@ from course_utils.ops.boxes import box_iou
 
 @torch.no_grad()
 def predict(model, dataset, batch=50):
-    """The model's answers for a whole data set, as a list of dicts. Lesson 02.
+    """The model's detections for a whole data set, as a list of dicts. Lesson 02.
 
-    Images are moved to the model's device, `batch` at a time, and the answers come back
+    Images are moved to the model's device, `batch` at a time, and the detections come back
     to where the images were.
     """
     model.eval()
-    device, answers = device_of(model), []
+    device, detections = device_of(model), []
     for start in range(0, len(dataset), batch):
         items = range(start, min(start + batch, len(dataset)))
         images = [dataset[i][0] for i in items]
         found = model(to_device(images, device))
-        answers += [to_device(a, image.device) for a, image in zip(found, images)]
-    return answers
+        detections += [to_device(a, image.device) for a, image in zip(found, images)]
+    return detections
 
 
-def localize_scores(answers, dataset):
+def localize_scores(detections, dataset):
     """Share of right labels, and mean IoU, over all objects of a data set.
 
-    Answers and objects are paired from left to right. Lesson 02.
+    Detections and objects are paired from left to right. Lesson 02.
     """
     right, ious = [], []
-    for answer, i in zip(to_device(answers, "cpu"), range(len(dataset))):
+    for detected, i in zip(to_device(detections, "cpu"), range(len(dataset))):
         boxes, labels = left_to_right(to_device(dataset[i][1], "cpu"))
-        found_boxes, found_labels = left_to_right(answer)
+        found_boxes, found_labels = left_to_right(detected)
         right.append((found_labels == labels).float())
         ious.append(box_iou(found_boxes, boxes).diagonal())
     return torch.cat(right).mean().item(), torch.cat(ious).mean().item()

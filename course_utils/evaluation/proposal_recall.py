@@ -6,8 +6,8 @@ from course_utils.core.devices import to_device
 from course_utils.ops.boxes import box_iou
 
 
-def proposal_recall(proposals, targets, windows, min_ious=(0.5, 0.7)):
-    """How many objects the first `windows` proposals of each image find, and how well.
+def proposal_recall(proposals, targets, num_proposals, iou_thresholds=(0.5, 0.7)):
+    """How many objects the first `proposals` proposals of each image find, and how well.
 
     proposals: for each image (N, 4), best first. targets: for each image, as
     `VOCDataset` gives them; difficult objects are left out. Returns {min_iou: recall,
@@ -22,13 +22,13 @@ def proposal_recall(proposals, targets, windows, min_ious=(0.5, 0.7)):
     best, labels = [], []
     for boxes, target in zip(to_device(proposals, "cpu"), to_device(targets, "cpu")):
         easy = ~target["difficult"]
-        overlap = box_iou(boxes[:windows], target["boxes"][easy])  # (N, objects)
+        overlap = box_iou(boxes[:num_proposals], target["boxes"][easy])  # (N, objects)
         none = overlap.new_zeros(1, overlap.shape[1])
         best.append(torch.cat([overlap, none]).max(0).values)
         labels.append(target["labels"][easy])
     best, labels = torch.cat(best), torch.cat(labels)
     if len(best) == 0:
         raise ValueError("the targets hold no object that is not difficult")
-    found = {limit: float((best >= limit).float().mean()) for limit in min_ious}
+    found = {limit: float((best >= limit).float().mean()) for limit in iou_thresholds}
     by_class = [best[labels == label].mean() for label in labels.unique()]
     return found | {"mabo": float(torch.stack(by_class).mean())}

@@ -1,4 +1,4 @@
-"""What the scorer is given: answers and targets, checked and turned into arrays."""
+"""What the scorer is given: detections and targets, checked and turned into arrays."""
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def as_array(record, key, where):
 
 
 def arrays_of(record, keys, where, num_classes):
-    """{key: array} of one answer or target, checked as `scorer_input` says."""
+    """{key: array} of the detections or the target of one image, checked as `scorer_input` says."""
     found = {key: as_array(record, key, where) for key in keys}
     sizes = [len(value) for value in found.values()]
     if len(set(sizes)) > 1:
@@ -59,21 +59,23 @@ def arrays_of(record, keys, where, num_classes):
     return found
 
 
-def scorer_input(answers, targets, classes):
-    """Answers and targets as lists of dicts of arrays, for `metrics.score_class`.
+def scorer_input(detections, targets, classes):
+    """Detections and targets as lists of dicts of arrays, for `metrics.score_class`.
 
     Raises ValueError, naming image and fault, where the two lists differ in length, a
     value has the wrong shape or type, a box or score is not finite, or a label is not
     in 1..K. Lesson 04.
     """
-    if len(answers) != len(targets):
-        raise ValueError(f"{len(answers)} answers for {len(targets)} images: one each")
+    if len(detections) != len(targets):
+        raise ValueError(
+            f"{len(detections)} detections for {len(targets)} images: one each"
+        )
     found = [], []
-    for i, (answer, target) in enumerate(zip(answers, targets)):
+    for i, (detected, target) in enumerate(zip(detections, targets)):
         image = f"(image {target.get('image_id', i)})"
         keys = ["boxes", "labels", "scores"]
-        where = f"answer {i} {image}"
-        found[0].append(arrays_of(answer, keys, where, len(classes)))
+        where = f"detections {i} {image}"
+        found[0].append(arrays_of(detected, keys, where, len(classes)))
         keys = ["boxes", "labels"]
         keys += [key for key in ("difficult", "iscrowd") if key in target]
         where = f"target {i} {image}"

@@ -52,7 +52,7 @@ TAUGHT = {
         "models.rcnn.RegionNet",
         "training.svm.train_svm",
         "training.svm.ridge",
-        "ops.postprocess.pick_answers",
+        "ops.postprocess.postprocess_detections",
     ],
     "06_roi_pooling": [
         "ops.roi.round_half_away",
@@ -73,7 +73,7 @@ TAUGHT = {
         "ops.anchors.AnchorGrid",
         "models.rpn.RPNHead",
         "models.rpn.rpn_loss",
-        "ops.postprocess.pick_proposals",
+        "ops.postprocess.filter_proposals",
     ],
     "09_faster_rcnn": [
         "models.faster_rcnn.FasterRCNN",

@@ -121,7 +121,7 @@ def ink_on(color):
 
 
 def names_and_colors(target, classes):
-    """A text for each box of a target or an answer, and its colour: two lists."""
+    """A text for each box of a target or detections, and its colour: two lists."""
     labels = target["labels"].tolist()
     names = [classes[label - 1] for label in labels]
     if "scores" in target:
@@ -130,7 +130,7 @@ def names_and_colors(target, classes):
 
 
 def draw_target(target, classes, ax=None, **style):
-    """Draw the boxes of a target or an answer with class names and scores."""
+    """Draw the boxes of a target or detections with class names and scores."""
     names, colors = names_and_colors(target, classes)
     return draw_boxes(target["boxes"], names, colors, ax, **style)
 
@@ -155,9 +155,9 @@ def target_pixels(image, target, classes, width):
 
 
 def draw_on(picture, target, classes, size=11, line=2):
-    """Draw a target or an answer on a Pillow image: all boxes, and their names on top.
+    """Draw a target or detections on a Pillow image: all boxes, and their names on top.
 
-    Of an answer the best comes last. size, line: of letters and lines, in pixels.
+    Of detections the best comes last. size, line: of letters and lines, in pixels.
     """
     pen, font, pad = ImageDraw.Draw(picture), label_font(size), size // 5
     rows = list(zip(target["boxes"].tolist(), *names_and_colors(target, classes)))

@@ -28,7 +28,7 @@ def results_table():
     """The README's table of detectors, from what lesson 10 measured."""
     found = json.loads((RESULTS / "10_speed_and_accuracy.json").read_text())
     names = [key.removeprefix("map50 ") for key in found if key.startswith("map50 ")]
-    phases = ("proposals", "trunk", "regions", "nms")
+    phases = ("proposals", "backbone", "regions", "nms")
     lines = [
         f"| detector | mAP@0.5 | mAP@[.5:.95] | ms an image | {' | '.join(phases)} |",
         "|---" * (4 + len(phases)) + "|",
@@ -62,7 +62,7 @@ def photos_table():
         "Faster R-CNN, 150 proposals": "faster",
         "the same, 600 photographs": "600 photographs",
         "the same, 200 photographs": "200 photographs",
-        "the same, random trunk": "random",
+        "the same, random backbone": "random",
     }
     lines = ["| detector | mAP@0.5 | training |", "|---|---|---|"]
     for name, key in rows.items():

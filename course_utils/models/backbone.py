@@ -1,4 +1,4 @@
-"""Convolutional trunks: images in, feature maps out."""
+"""Convolutional backbones: images in, feature maps out."""
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +58,7 @@ class Layers(nn.Sequential):
 
 
 class SmallResNet(nn.Module):
-    """Our own trunk: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8). Lesson 02."""
+    """Our own backbone: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8). Lesson 02."""
 
     def __init__(self, widths=(32, 64, 128)):
         super().__init__()
@@ -77,17 +77,17 @@ class SmallResNet(nn.Module):
         return self.layers(2 * images - 1)
 
 
-def freeze(trunk, layers=4):
+def freeze(backbone, layers=4):
     """Let a `SmallResNet` learn only what comes after its first `layers`.
 
     By default that is the last block. Of the first ones neither weights nor batch
     statistics change, and training goes faster: no gradients are worked out for them.
-    Returns the trunk. Source: Fast R-CNN, section 4.5. Lesson 07.
+    Returns the backbone. Source: Fast R-CNN, section 4.5. Lesson 07.
     """
-    trunk.requires_grad_(True)
-    trunk.layers[:layers].requires_grad_(False)
-    trunk.layers.frozen = layers
-    return trunk.train(trunk.training)
+    backbone.requires_grad_(True)
+    backbone.layers[:layers].requires_grad_(False)
+    backbone.layers.frozen = layers
+    return backbone.train(backbone.training)
 
 
 class Frozen(nn.Module):

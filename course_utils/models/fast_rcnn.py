@@ -1,4 +1,4 @@
-"""Fast R-CNN: the image once through the trunk, then a small head for each region."""
+"""Fast R-CNN: the image once through the backbone, then a small head for each region."""
 
 from functools import partial
 
@@ -10,9 +10,9 @@ from course_utils.core.devices import check_images, to_device
 from course_utils.core.precision import mixed_precision
 from course_utils.core.timing import Timer
 from course_utils.ops.batches import stack_images
-from course_utils.ops.boxes import STDS, decode_boxes, encode_boxes
-from course_utils.ops.matching import label_boxes, sample_balanced
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
+from course_utils.ops.matching import assign_targets, sample_balanced
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.ops.roi import roi_pool
 from course_utils.ops.targets import check_targets
 from course_utils.proposals.selective_search import selective_search
@@ -39,16 +39,16 @@ class RegionHead(nn.Module):
         return self.scores(x), self.deltas(x).unflatten(1, (-1, 4))
 
 
-def sample_regions(proposals, target, count=64, positive_share=0.25):
+def sample_regions(proposals, target, count=64, positive_fraction=0.25):
     """The regions of one image that train the head: (boxes (S, 4), labels, objects).
 
-    proposals (N, 4), joined by the true boxes. labels (S,): class from IoU 0.5 on, else
-    0; objects (S, 4): the true box of each positive. Source: Fast R-CNN, section 2.3.
+    proposals (N, 4), joined by the ground-truth boxes. labels (S,): class from IoU 0.5 on, else
+    0; objects (S, 4): the ground-truth box of each positive. Source: Fast R-CNN, section 2.3.
     Lesson 07.
     """
     boxes = torch.cat([proposals, target["boxes"]])
-    labels, objects = label_boxes(boxes, target)
-    chosen = sample_balanced(labels, count, positive_share)
+    labels, objects = assign_targets(boxes, target)
+    chosen = sample_balanced(labels, count, positive_fraction)
     return boxes[chosen], labels[chosen], objects[chosen]
 
 
@@ -63,37 +63,39 @@ def head_loss(scores, deltas, boxes, labels, objects):
     classify = F.cross_entropy(scores, labels, reduction="sum") / count
     row = (labels > 0).nonzero().flatten()
     own = deltas[row, labels[row] - 1]
-    wanted = encode_boxes(objects[row], boxes[row], STDS)
+    wanted = encode_boxes(objects[row], boxes[row], BOX_DELTA_STDS)
     locate = F.smooth_l1_loss(own, wanted, reduction="sum", beta=1 / 9) / count
     return {"class": classify, "box": locate}
 
 
-def head_answers(scores, deltas, regions, sizes, min_score=0.02, nms_iou=0.3):
-    """From the head's numbers to answers, a list with one dict for each image.
+def head_detections(scores, deltas, regions, sizes, min_score=0.02, nms_iou=0.3):
+    """From the head's numbers to detections, a list with one dict for each image.
 
     scores (R, num_classes), deltas (R, K, 4), for the regions, a list of (N, 4), of
     images of sizes [(height, width)], in order. Lesson 07.
     """
     counts = [len(part) for part in regions]
-    chances = scores.softmax(1)[:, 1:]  # (R, K)
-    boxes = decode_boxes(deltas, torch.cat(regions)[:, None], STDS)  # (R, K, 4)
-    parts = zip(chances.split(counts), boxes.split(counts), sizes)
-    return [pick_answers(*part, min_score, nms_iou) for part in parts]
+    probabilities = scores.softmax(1)[:, 1:]  # (R, K)
+    boxes = decode_boxes(
+        deltas, torch.cat(regions)[:, None], BOX_DELTA_STDS
+    )  # (R, K, 4)
+    parts = zip(probabilities.split(counts), boxes.split(counts), sizes)
+    return [postprocess_detections(*part, min_score, nms_iou) for part in parts]
 
 
 class FastRCNN(nn.Module):
     """The whole detector; its proposals come from outside.
 
-    trunk: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
-    `RegionHead`; pool: `roi_pool` or `roi_align`; windows: proposals of a test image;
-    regions: sampled from each training image; min_score, nms_iou: of an answer;
-    prepare: makes of a list of images one batch for the trunk, and their sizes, by
+    backbone: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
+    `RegionHead`; pool: `roi_pool` or `roi_align`; proposals: proposals of a test image;
+    regions: sampled from each training image; min_score, nms_iou: of detections;
+    prepare: makes of a list of images one batch for the backbone, and their sizes, by
     default `stack_images`.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
     targets hold ``proposals`` (N, 4) as well. model(images) in evaluation mode runs
-    selective search and gives a list of answers; `answers` takes ready proposals.
-    ``timer.seconds`` adds up ``proposals``, ``trunk``, ``regions`` and ``nms``.
+    selective search and gives a list of detections; `detections` takes ready proposals.
+    ``timer.seconds`` adds up ``proposals``, ``backbone``, ``regions`` and ``nms``.
     Source: Fast R-CNN, Girshick 2015. Lesson 07.
     """
 
@@ -101,20 +103,20 @@ class FastRCNN(nn.Module):
 
     def __init__(
         self,
-        trunk,
+        backbone,
         head,
         stride=8,
         pool=roi_pool,
-        windows=200,
+        num_proposals=200,
         regions=64,
         min_score=0.02,
         nms_iou=0.3,
         prepare=None,
     ):
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.backbone, self.head = backbone, head
         self.stride, self.pool = stride, pool
-        self.windows, self.regions = windows, regions
+        self.num_proposals, self.regions = num_proposals, regions
         self.min_score, self.nms_iou = min_score, nms_iou
         self.prepare = prepare or partial(stack_images, stride=stride)
         self.timer = Timer()
@@ -122,7 +124,7 @@ class FastRCNN(nn.Module):
     def forward(self, images, targets=None):
         if self.training:
             return self.losses(images, targets)
-        return self.answers(images)
+        return self.detections(images)
 
     def losses(self, images, targets):
         images = check_images(self, images)
@@ -133,7 +135,7 @@ class FastRCNN(nn.Module):
                 " as pictures.Scenes(dataset, proposals) does"
             )
         proposals = [target["proposals"] for target in targets]
-        features = self.trunk(self.prepare(images)[0])
+        features = self.backbone(self.prepare(images)[0])
         return self.region_losses(features, proposals, targets)
 
     def region_losses(self, features, proposals, targets):
@@ -149,24 +151,24 @@ class FastRCNN(nn.Module):
         return head_loss(scores.float(), deltas.float(), *known)
 
     @torch.no_grad()
-    def answers(self, images, proposals=None):
-        """One answer for each image; proposals: a list of (N, 4)."""
+    def detections(self, images, proposals=None):
+        """Detections for each image; proposals: a list of (N, 4)."""
         images = check_images(self, images)
         if proposals is None:
             with self.timer("proposals"):
-                proposals = [selective_search(i, self.windows) for i in images]
-        with self.timer("trunk"):
+                proposals = [selective_search(i, self.num_proposals) for i in images]
+        with self.timer("backbone"):
             batch, sizes = self.prepare(images)
-            features = self.trunk(batch)
-        return self.region_answers(features, proposals, sizes)
+            features = self.backbone(batch)
+        return self.region_detections(features, proposals, sizes)
 
-    def region_answers(self, features, proposals, sizes):
+    def region_detections(self, features, proposals, sizes):
         proposals = to_device(proposals, features.device)
         with self.timer("regions"):
             scores, deltas = self.head(self.pooled(features, proposals))
         with self.timer("nms"):
             limits = self.min_score, self.nms_iou
-            return head_answers(scores, deltas, proposals, sizes, *limits)
+            return head_detections(scores, deltas, proposals, sizes, *limits)
 
     def pooled(self, features, regions):
         """The features of each region, (R, C, P, P)."""

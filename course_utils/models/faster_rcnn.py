@@ -1,4 +1,4 @@
-"""Faster R-CNN: a region proposal network and Fast R-CNN over one trunk."""
+"""Faster R-CNN: a region proposal network and Fast R-CNN over one backbone."""
 
 import torch
 
@@ -13,40 +13,40 @@ from course_utils.ops.targets import check_targets
 class FasterRCNN(FastRCNN):
     """The whole detector: Fast R-CNN whose proposals come from its own features.
 
-    trunk, head, settings: see `FastRCNN`; rpn: an `RPN`. model(images, targets) in
+    backbone, head, settings: see `FastRCNN`; rpn: an `RPN`. model(images, targets) in
     training mode gives four losses, ``rpn_object``, ``rpn_box``, ``class`` and ``box``;
-    model(images) in evaluation mode a list of answers.
+    model(images) in evaluation mode a list of detections.
     Source: Faster R-CNN, Ren et al. 2015. Lesson 09.
     """
 
-    def __init__(self, trunk, rpn, head, pool=roi_align, **settings):
-        super().__init__(trunk, head, pool=pool, **settings)
+    def __init__(self, backbone, rpn, head, pool=roi_align, **settings):
+        super().__init__(backbone, head, pool=pool, **settings)
         self.rpn = rpn
 
     def losses(self, images, targets):
         images = check_images(self, images)
         targets = check_targets(targets, self.head.num_classes, images[0].device)
         batch, sizes = self.prepare(images)
-        features = self.trunk(batch)
+        features = self.backbone(batch)
         outputs = self.rpn(features)
         proposals = [boxes for boxes, _ in self.rpn.proposals(*outputs, sizes)]
         losses = self.rpn.losses(*outputs, targets)
         return losses | self.region_losses(features, proposals, targets)
 
     @torch.no_grad()
-    def answers(self, images):
+    def detections(self, images):
         images = check_images(self, images)
-        with self.timer("trunk"):
+        with self.timer("backbone"):
             batch, sizes = self.prepare(images)
-            features = self.trunk(batch)
+            features = self.backbone(batch)
         with self.timer("proposals"):
             found = self.rpn.proposals(*self.rpn(features), sizes)
         proposals = [boxes for boxes, _ in found]
-        return self.region_answers(features, proposals, sizes)
+        return self.region_detections(features, proposals, sizes)
 
 
-def new_faster_rcnn(trunk, num_classes, sizes=(16, 32, 64, 96), hidden=256):
-    """A `FasterRCNN` for tabletop over a trunk; sizes: of the anchors. Lesson 09."""
-    rpn = RPN(trunk.out_channels, AnchorGrid(sizes))
-    head = RegionHead(trunk.out_channels, num_classes, 7, hidden)
-    return FasterRCNN(trunk, rpn, head)
+def new_faster_rcnn(backbone, num_classes, sizes=(16, 32, 64, 96), hidden=256):
+    """A `FasterRCNN` for tabletop over a backbone; sizes: of the anchors. Lesson 09."""
+    rpn = RPN(backbone.out_channels, AnchorGrid(sizes))
+    head = RegionHead(backbone.out_channels, num_classes, 7, hidden)
+    return FasterRCNN(backbone, rpn, head)

@@ -24,8 +24,8 @@ def fold_norms(net):
     return net
 
 
-class ImageNetTrunk(Frozen):
-    """EfficientNet-Lite0 without its classifier, frozen; see `imagenet_trunk`."""
+class ImageNetBackbone(Frozen):
+    """EfficientNet-Lite0 without its classifier, frozen; see `imagenet_backbone`."""
 
     out_channels = (112, 320)
 
@@ -58,8 +58,8 @@ def imagenet_weights(network):
     return dict(zip(network.state_dict(), weights.values()))
 
 
-def imagenet_trunk(pretrained=True):
-    """A frozen trunk trained on ImageNet, weights from a pip package: no download.
+def imagenet_backbone(pretrained=True):
+    """A frozen backbone trained on ImageNet, weights from a pip package: no download.
 
     Images (B, 3, H, W) in 0..1 -> two maps, (B, 112, H / 16, W / 16) and (B, 320,
     H / 32, W / 32). pretrained=False gives the same network with random weights.
@@ -67,9 +67,9 @@ def imagenet_trunk(pretrained=True):
     """
     import timm
 
-    trunk = ImageNetTrunk()
+    backbone = ImageNetBackbone()
     if pretrained:
         full = imagenet_weights(timm.create_model("tf_efficientnet_lite0"))
-        trunk.net.load_state_dict({k: full[k] for k in trunk.net.state_dict()})
-    fold_norms(trunk.net)
-    return trunk.to(memory_format=torch.channels_last)  # 1.6 times as fast
+        backbone.net.load_state_dict({k: full[k] for k in backbone.net.state_dict()})
+    fold_norms(backbone.net)
+    return backbone.to(memory_format=torch.channels_last)  # 1.6 times as fast

@@ -10,24 +10,24 @@ from course_utils.ops.targets import check_labels, check_targets, image_name
 
 # Divides the deltas of a box against its cell's anchor, so that the network's four
 # numbers are about as large as its class scores.
-STDS = (0.3, 0.3, 0.5, 0.5)
+CELL_DELTA_STDS = (0.3, 0.3, 0.5, 0.5)
 
 
 class Classifier(nn.Module):
-    """One label for a picture: trunk, average over the map, linear layer.
+    """One label for a picture: backbone, average over the map, linear layer.
 
     model(images, targets) gives the loss ``class`` in training mode; model(images) in
     evaluation mode a list of ``labels`` (1,) and ``scores`` (1,). Lesson 02.
     """
 
-    def __init__(self, trunk, channels, num_classes):
+    def __init__(self, backbone, channels, num_classes):
         super().__init__()
-        self.trunk = trunk
+        self.backbone = backbone
         self.last = nn.Linear(channels, num_classes - 1)
 
     def forward(self, images, targets=None):
         batch = torch.stack(check_images(self, images))
-        scores = self.last(self.trunk(batch).mean((2, 3)))
+        scores = self.last(self.backbone(batch).mean((2, 3)))
         if self.training:
             labels = torch.cat(self.wanted(targets)).to(scores.device)
             return {"class": F.cross_entropy(scores, labels - 1)}
@@ -92,8 +92,8 @@ class LocalizeHead(nn.Module):
         self.locate = nn.Conv2d(channels, 4, 1)
 
     def forward(self, features):
-        answers = self.look(features), self.classify(features), self.locate(features)
-        return [answer.flatten(2).transpose(1, 2) for answer in answers]
+        outputs = self.look(features), self.classify(features), self.locate(features)
+        return [output.flatten(2).transpose(1, 2) for output in outputs]
 
 
 def left_to_right(target):
@@ -115,7 +115,7 @@ def localize_loss(look, scores, deltas, boxes, labels, anchors):
     """
     hill = look_target(boxes, anchors)  # (B, k, HW)
     everywhere = torch.broadcast_tensors(boxes[:, :, None], anchors)  # (B, k, HW, 4)
-    wanted = encode_boxes(*(b.reshape(-1, 4) for b in everywhere), STDS)
+    wanted = encode_boxes(*(b.reshape(-1, 4) for b in everywhere), CELL_DELTA_STDS)
     wanted = wanted.reshape(*hill.shape, 4)
     error = F.smooth_l1_loss(
         deltas[:, None].expand_as(wanted), wanted, reduction="none"
@@ -132,21 +132,21 @@ def localize_loss(look, scores, deltas, boxes, labels, anchors):
 class Localizer(nn.Module):
     """k class labels and k boxes for images of one size that hold k objects each.
 
-    trunk: images (B, 3, H, W) -> features; head: a `LocalizeHead`; size: (H, W);
+    backbone: images (B, 3, H, W) -> features; head: a `LocalizeHead`; size: (H, W);
     box_weight: factor of the box loss. model(images, targets) gives the losses
     ``class``, ``box`` and ``look`` in training mode; model(images) in evaluation mode a
     list of ``boxes`` (k, 4) pixels, ``labels`` (k,) and ``scores`` (k,). Raises
     ValueError if an image does not hold exactly k objects. Lesson 02.
     """
 
-    def __init__(self, trunk, head, size, box_weight=1.0):
+    def __init__(self, backbone, head, size, box_weight=1.0):
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.backbone, self.head = backbone, head
         self.size, self.box_weight = size, box_weight
 
     def forward(self, images, targets=None):
         batch = torch.stack(check_images(self, images)).float()
-        features = self.trunk(batch)
+        features = self.backbone(batch)
         anchors = cell_anchors(features.shape[-2:], self.size, features.device)
         look, scores, deltas = self.head(features)
         if self.training:
@@ -154,7 +154,7 @@ class Localizer(nn.Module):
             losses = localize_loss(look, scores, deltas, *wanted, anchors)
             return losses | {"box": self.box_weight * losses["box"]}
         weights = look.softmax(1).transpose(1, 2)  # (B, k, HW)
-        boxes = weights @ decode_boxes(deltas, anchors, STDS)
+        boxes = weights @ decode_boxes(deltas, anchors, CELL_DELTA_STDS)
         best = (weights @ scores.softmax(-1)).max(-1)
         return [
             {"boxes": clip_boxes(b, self.size), "labels": i + 1, "scores": s}

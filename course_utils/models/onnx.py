@@ -10,8 +10,8 @@ from torch import nn
 from course_utils.core.files import write_whole
 from course_utils.data.feature_maps import SIDE, to_square
 from course_utils.models.photo_detector import in_pixels
-from course_utils.ops.boxes import STDS, clip_boxes, decode_boxes
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.boxes import BOX_DELTA_STDS, clip_boxes, decode_boxes
+from course_utils.ops.postprocess import postprocess_detections
 
 
 class OneGraph(nn.Module):
@@ -25,7 +25,7 @@ class OneGraph(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.lower, self.neck = model.prepare.trunk, model.trunk
+        self.lower, self.neck = model.prepare.backbone, model.backbone
         self.rpn, self.head, self.settings = model.rpn.head, model.head, model.rpn
         self.stride = model.stride
         cells = SIDE // model.stride
@@ -37,22 +37,24 @@ class OneGraph(nn.Module):
         features = self.neck(self.lower(image))
         objectness, deltas = self.rpn(features)
         best = objectness[0].topk(min(self.settings.before, len(self.anchors)))
-        boxes = decode_boxes(deltas[0, best.indices], self.anchors[best.indices], STDS)
+        boxes = decode_boxes(
+            deltas[0, best.indices], self.anchors[best.indices], BOX_DELTA_STDS
+        )
         boxes = clip_boxes(boxes, (SIDE, SIDE))
         real = (boxes[:, 2:] - boxes[:, :2] >= 1).all(1).nonzero().flatten()
         keep = real[ops.nms(boxes[real], best.values[real], self.settings.nms_iou)]
-        count = self.settings.test_after
+        count = self.settings.post_nms_top_n_test
         keep = torch.cat([keep, keep.new_full((count,), -1)])[:count]
         regions = boxes[keep.clamp(min=0)]
         size, scale = self.head.pool_size, 1 / self.stride
         pooled = ops.roi_align(features, [regions], size, scale, 2, aligned=True)
         scores, deltas = self.head(pooled)
         scores = torch.where(keep[:, None] < 0, -1.0, scores.softmax(1)[:, 1:])
-        return scores, decode_boxes(deltas[:, 0], regions, STDS)
+        return scores, decode_boxes(deltas[:, 0], regions, BOX_DELTA_STDS)
 
 
 def export_onnx(model, path, classes):
-    """Write a `PhotoFasterRCNN`, trunk and all, as an ONNX file with its class names.
+    """Write a `PhotoFasterRCNN`, backbone and all, as an ONNX file with its class names.
 
     Written under a temporary name and renamed when whole. Lesson 13.
     """
@@ -84,9 +86,9 @@ def export_onnx(model, path, classes):
 class OnnxDetector:
     """The detector in a file of `export_onnx`, run by onnxruntime.
 
-    detector(images), with images a list of (3, H, W) in 0..1, gives the answers that
+    detector(images), with images a list of (3, H, W) in 0..1, gives the detections that
     the model itself would give; ``classes`` holds the names. min_score, nms_iou: limits
-    of an answer, those that the model had if left out; they may be changed later, as
+    of detections, those that the model had if left out; they may be changed later, as
     the model's. The NMS of the proposals is fixed in the file. Raises ValueError for a
     limit outside 0..1 and a file that `export_onnx` did not write. Lesson 13.
     """
@@ -109,11 +111,13 @@ class OnnxDetector:
             setattr(self, name, value)
 
     def __call__(self, images):
-        answers = []
+        detections = []
         for image in images:
             inputs = {"image": to_square(image)[None].numpy()}
             scores, boxes = map(torch.from_numpy, self.session.run(None, inputs))
             boxes = boxes[:, None].expand(-1, scores.shape[1], -1)
             limits = self.min_score, self.nms_iou
-            answers.append(pick_answers(scores, boxes, (SIDE, SIDE), *limits))
-        return in_pixels(answers, images)
+            detections.append(
+                postprocess_detections(scores, boxes, (SIDE, SIDE), *limits)
+            )
+        return in_pixels(detections, images)

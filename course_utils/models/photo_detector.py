@@ -1,4 +1,4 @@
-"""Detectors of real photographs: the course's parts over a frozen ImageNet trunk."""
+"""Detectors of real photographs: the course's parts over a frozen ImageNet backbone."""
 
 import json
 
@@ -13,7 +13,7 @@ from course_utils.core.weights import load_weights, save_weights
 from course_utils.data.feature_maps import SHAPES, SIDE, split_maps, to_square
 from course_utils.models.fast_rcnn import FastRCNN, RegionHead
 from course_utils.models.faster_rcnn import FasterRCNN
-from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.imagenet import imagenet_backbone
 from course_utils.models.rpn import RPN
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.roi import roi_align
@@ -23,7 +23,7 @@ SIZES = tuple(share * SIDE for share in (0.08, 0.16, 0.32, 0.56, 0.85))
 
 
 class Neck(nn.Module):
-    """Both maps of the trunk as one: (B, C, 24, 24), a cell for 16 pixels.
+    """Both maps of the backbone as one: (B, C, 24, 24), a cell for 16 pixels.
 
     Each is reduced to C channels by a 1 x 1 convolution; the coarse one is enlarged;
     the mean of the coarse map, which says what the photograph is about, is added
@@ -62,30 +62,30 @@ class Neck(nn.Module):
 class Prepare(nn.Module):
     """What a detector does with a list of images before its neck sees them.
 
-    Photographs (3, H, W) go through the frozen trunk; rows of `frozen_maps` are taken
-    as they are. Gives two maps, and [(384, 384)] for each image. The trunk moves with
+    Photographs (3, H, W) go through the frozen backbone; rows of `frozen_maps` are taken
+    as they are. Gives two maps, and [(384, 384)] for each image. The backbone moves with
     the detector, but is not among what is saved of it: it comes with a pip package.
     Lesson 12.
     """
 
-    def __init__(self, trunk):
+    def __init__(self, backbone):
         super().__init__()
-        self.trunk = trunk
+        self.backbone = backbone
 
     def state_dict(self, *args, destination=None, **settings):
         """Nothing."""
         return {} if destination is None else destination
 
     def _load_from_state_dict(self, state_dict, prefix, *others):
-        """Let the trunk, which PyTorch asks next, find its own weights to keep."""
-        own = self.trunk.state_dict()
-        state_dict.update({f"{prefix}trunk.{key}": own[key] for key in own})
+        """Let the backbone, which PyTorch asks next, find its own weights to keep."""
+        own = self.backbone.state_dict()
+        state_dict.update({f"{prefix}backbone.{key}": own[key] for key in own})
 
     def forward(self, images):
         if images[0].ndim == 1:
             maps = split_maps(torch.stack(images))
         else:
-            maps = self.trunk(torch.stack([to_square(image) for image in images]))
+            maps = self.backbone(torch.stack([to_square(image) for image in images]))
         return maps, [(SIDE, SIDE)] * len(images)
 
 
@@ -106,63 +106,63 @@ class PhotoHead(RegionHead):
         return scores, self.deltas(x)[:, None].expand(-1, scores.shape[1] - 1, -1)
 
 
-def in_pixels(answers, images):
-    """Answers in the 384 x 384 square, as pixels of the photographs. Lesson 12."""
-    for answer, image in zip(answers, images):
+def in_pixels(detections, images):
+    """Detections in the 384 x 384 square, as pixels of the photographs. Lesson 12."""
+    for detected, image in zip(detections, images):
         if image.ndim == 3:
             height, width = image.shape[1:]
             scale = torch.tensor([width, height, width, height]) / SIDE
-            answer["boxes"] = answer["boxes"] * scale.to(answer["boxes"].device)
-    return answers
+            detected["boxes"] = detected["boxes"] * scale.to(detected["boxes"].device)
+    return detections
 
 
 class PhotoFasterRCNN(FasterRCNN):
     """The `FasterRCNN` of lesson 09 for photographs.
 
-    trunk: a frozen `imagenet_trunk`; sizes: of the anchors, in pixels of the square;
+    backbone: a frozen `imagenet_backbone`; sizes: of the anchors, in pixels of the square;
     images: (3, H, W) of any size or rows of `frozen_maps`, in training rows only.
-    Answers are in pixels of the image given, those of rows in pixels of the square.
+    Detections are in pixels of the image given, those of rows in pixels of the square.
     Lesson 12.
     """
 
     mixed = False  # in bfloat16 lesson 12 took 3.7 GB instead of 1.5
 
-    def __init__(self, trunk, num_classes, channels=192, hidden=512, sizes=SIZES):
+    def __init__(self, backbone, num_classes, channels=192, hidden=512, sizes=SIZES):
         rpn = RPN(
             channels,
             AnchorGrid(sizes, stride=16),
             positive=0.65,
             share=0.25,
             before=500,
-            train_after=150,
-            test_after=150,
+            post_nms_top_n_train=150,
+            post_nms_top_n_test=150,
         )
         rpn.mixed = False
         head = PhotoHead(channels, num_classes, hidden=hidden)
         super().__init__(
-            Neck(channels), rpn, head, stride=16, nms_iou=0.4, prepare=Prepare(trunk)
+            Neck(channels), rpn, head, stride=16, nms_iou=0.4, prepare=Prepare(backbone)
         )
 
-    def answers(self, images):
-        return in_pixels(super().answers(images), images)
+    def detections(self, images):
+        return in_pixels(super().detections(images), images)
 
 
 class PhotoFastRCNN(FastRCNN):
     """The `FastRCNN` of lesson 07 over the same neck, for rows of `frozen_maps` only.
 
-    Its proposals, in pixels of the square, are given to `answers`. Lesson 12.
+    Its proposals, in pixels of the square, are given to `detections`. Lesson 12.
     """
 
     mixed = False  # as PhotoFasterRCNN
 
-    def __init__(self, trunk, num_classes, channels=192, hidden=512):
+    def __init__(self, backbone, num_classes, channels=192, hidden=512):
         super().__init__(
             Neck(channels),
             PhotoHead(channels, num_classes, hidden=hidden),
             stride=16,
             pool=roi_align,
             nms_iou=0.4,
-            prepare=Prepare(trunk),
+            prepare=Prepare(backbone),
         )
 
 
@@ -180,7 +180,7 @@ def start_from(model, trained):
 def save_detector(model, path, classes, half=True):
     """Write a `PhotoFasterRCNN` to one safetensors file, with its class names.
 
-    The frozen trunk is left out: it comes with a pip package. half: as float16, 10 MB.
+    The frozen backbone is left out: it comes with a pip package. half: as float16, 10 MB.
     Lesson 13.
     """
     about = {"classes": list(classes), "sizes": list(model.rpn.grid.sizes)}
@@ -200,7 +200,7 @@ def load_detector(path):
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-            channels = file.get_slice("trunk.norm.weight").get_shape()[0]
+            channels = file.get_slice("backbone.norm.weight").get_shape()[0]
             hidden = file.get_slice("head.fc2.weight").get_shape()[0]
         classes, sizes = (json.loads(about[key]) for key in ("classes", "sizes"))
     except (SafetensorError, KeyError, IsADirectoryError) as error:
@@ -208,7 +208,7 @@ def load_detector(path):
             f"{path} holds no detector of photos.save_detector ({error})"
         ) from None
     settings = len(classes) + 1, channels, hidden, sizes
-    model = PhotoFasterRCNN(imagenet_trunk(), *settings)
+    model = PhotoFasterRCNN(imagenet_backbone(), *settings)
     if not load_weights(model, path):
         raise ValueError(f"{path}: its weights do not fit {len(classes)} classes")
     return model.eval(), classes

@@ -8,11 +8,11 @@ from torch import nn
 from course_utils.core.devices import check_images, device_of
 from course_utils.core.timing import Timer
 from course_utils.ops.boxes import decode_boxes
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.proposals.selective_search import selective_search
 
 
-def margins(features, weight, bias, part=2048):
+def decision_function(features, weight, bias, part=2048):
     """features @ weight + bias in float32, a part at a time to save memory.
 
     features: tensor or array (R, D), may be float16 on disk; weight (D, K), bias (K,)
@@ -56,21 +56,21 @@ def warp_regions(image, boxes, side=72, context=9):
 
 
 class RegionNet(nn.Module):
-    """Trunk, average over P x P parts of its map, and one linear layer for a softmax.
+    """Backbone, average over P x P parts of its map, and one linear layer for a softmax.
 
     net(crops, targets) gives the loss ``class`` in training mode, with targets
     {"labels": (N,)}, 0 for background; `features` gives what SVMs and box regression
     read, (N, 3, S, S) -> (N, P P C). Lesson 05.
     """
 
-    def __init__(self, trunk, num_classes, parts=3):
+    def __init__(self, backbone, num_classes, parts=3):
         super().__init__()
-        self.trunk, self.parts = trunk, parts
-        self.size = parts**2 * trunk.out_channels
+        self.backbone, self.parts = backbone, parts
+        self.size = parts**2 * backbone.out_channels
         self.last = nn.Linear(self.size, num_classes)
 
     def features(self, crops):
-        return F.adaptive_avg_pool2d(self.trunk(crops), self.parts).flatten(1)
+        return F.adaptive_avg_pool2d(self.backbone(crops), self.parts).flatten(1)
 
     def forward(self, crops, targets):
         (crops,) = check_images(self, [crops])
@@ -94,18 +94,18 @@ def region_features(net, image, regions, side, batch=64):
 
 
 class RCNN(nn.Module):
-    """The whole detector: model(images) in evaluation mode gives a list of answers.
+    """The whole detector: model(images) in evaluation mode gives a list of detections.
 
-    net: a `RegionNet`; its SVMs and box regression are set by `set_readers`. Scores are
-    SVM margins, not probabilities: 0 is the decision. ``timer.seconds`` adds up the
+    net: a `RegionNet`; its SVMs and box regression are set by `set_svms_and_regressors`. Scores are
+    SVM decision values, not probabilities: 0 is the decision. ``timer.seconds`` adds up the
     time of ``proposals``, ``regions`` and ``nms``. There is no training mode, because
     R-CNN is trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
     """
 
-    def __init__(self, net, num_classes, side=72, windows=200, min_score=-1.5):
+    def __init__(self, net, num_classes, side=72, num_proposals=200, min_score=-1.5):
         super().__init__()
         self.net, self.side = net, side
-        self.windows, self.min_score = windows, min_score
+        self.num_proposals, self.min_score = num_proposals, min_score
         self.timer = Timer()
         k = num_classes - 1
         self.register_buffer("scale", torch.ones(()))
@@ -114,7 +114,7 @@ class RCNN(nn.Module):
         self.register_buffer("box_weight", torch.zeros(k, net.size, 4))
         self.register_buffer("box_bias", torch.zeros(k, 4))
 
-    def set_readers(self, scale, svm, regression):
+    def set_svms_and_regressors(self, scale, svm, regression):
         """scale: divides features; svm, regression: pairs of weights and biases."""
         self.scale.fill_(scale)
         for name, value in zip(("svm_weight", "svm_bias"), svm):
@@ -128,9 +128,11 @@ class RCNN(nn.Module):
         features: tensor or array (N, D), not scaled yet; regions: (N, 4), on the
         model's device.
         """
-        scores = margins(features, self.svm_weight / self.scale, self.svm_bias)
+        scores = decision_function(
+            features, self.svm_weight / self.scale, self.svm_bias
+        )
         weight = self.box_weight.permute(1, 0, 2).flatten(1) / self.scale  # (D, 4 K)
-        deltas = margins(features, weight, self.box_bias.flatten())
+        deltas = decision_function(features, weight, self.box_bias.flatten())
         deltas = deltas.view(len(regions), -1, 4)
         return scores, decode_boxes(deltas, regions[:, None])
 
@@ -140,14 +142,16 @@ class RCNN(nn.Module):
             raise RuntimeError(
                 "R-CNN is trained in stages (lesson 05); use model.eval()"
             )
-        answers = []
+        detections = []
         for image in check_images(self, images):
             with self.timer("proposals"):
-                regions = selective_search(image, self.windows)
+                regions = selective_search(image, self.num_proposals)
             with self.timer("regions"):
                 features = region_features(self.net, image, regions, self.side)
                 scores, boxes = self.read(features, regions)
             with self.timer("nms"):
                 size = image.shape[1:]
-                answers.append(pick_answers(scores, boxes, size, self.min_score))
-        return answers
+                detections.append(
+                    postprocess_detections(scores, boxes, size, self.min_score)
+                )
+        return detections

@@ -9,9 +9,9 @@ from torch import nn
 from course_utils.core.devices import check_images
 from course_utils.core.precision import mixed_precision
 from course_utils.ops.batches import stack_images
-from course_utils.ops.boxes import STDS, decode_boxes, encode_boxes
-from course_utils.ops.matching import label_boxes, sample_balanced
-from course_utils.ops.postprocess import pick_proposals
+from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
+from course_utils.ops.matching import assign_targets, sample_balanced
+from course_utils.ops.postprocess import filter_proposals
 from course_utils.ops.targets import check_targets
 
 
@@ -51,7 +51,7 @@ def rpn_loss(objectness, deltas, anchors, labels, objects):
     judge = F.binary_cross_entropy_with_logits(
         objectness, positive.float(), reduction="sum"
     )
-    wanted = encode_boxes(objects[positive], anchors[positive], STDS)
+    wanted = encode_boxes(objects[positive], anchors[positive], BOX_DELTA_STDS)
     locate = F.smooth_l1_loss(deltas[positive], wanted, reduction="sum")
     return {"rpn_object": judge / count, "rpn_box": locate / count}
 
@@ -62,7 +62,7 @@ class RPN(nn.Module):
     rpn(features) gives (objectness (B, M), deltas (B, M, 4), anchors (M, 4)), from
     which `losses` and `proposals` are made. positive, negative: IoU limits of anchors;
     samples: anchors of each image that train, at most `share` of them positive; before,
-    train_after, test_after, nms_iou: see `pick_proposals`.
+    post_nms_top_n_train, post_nms_top_n_test, nms_iou: see `filter_proposals`.
     Source: Faster R-CNN, section 3.1. Lesson 08.
     """
 
@@ -77,15 +77,18 @@ class RPN(nn.Module):
         samples=128,
         share=0.5,
         before=1000,
-        train_after=200,
-        test_after=50,
+        post_nms_top_n_train=200,
+        post_nms_top_n_test=50,
         nms_iou=0.7,
     ):
         super().__init__()
         self.grid, self.head = grid, RPNHead(channels, len(grid))
         self.limits = {"positive": positive, "negative": negative, "force_best": True}
         self.samples, self.share, self.before = samples, share, before
-        self.train_after, self.test_after = train_after, test_after
+        self.post_nms_top_n_train, self.post_nms_top_n_test = (
+            post_nms_top_n_train,
+            post_nms_top_n_test,
+        )
         self.nms_iou = nms_iou
 
     def forward(self, features):
@@ -98,7 +101,7 @@ class RPN(nn.Module):
         """`rpn_loss` of anchors sampled from each image."""
         parts = []
         for scores, moves, target in zip(objectness, deltas, targets):
-            labels, objects = label_boxes(anchors, target, **self.limits)
+            labels, objects = assign_targets(anchors, target, **self.limits)
             i = sample_balanced(labels, self.samples, self.share)
             parts.append((scores[i], moves[i], anchors[i], labels[i], objects[i]))
         return rpn_loss(*(torch.cat(part) for part in zip(*parts)))
@@ -109,35 +112,35 @@ class RPN(nn.Module):
 
         sizes: [(height, width)] of the images.
         """
-        after = self.train_after if self.training else self.test_after
+        after = self.post_nms_top_n_train if self.training else self.post_nms_top_n_test
         found = []
         for scores, moves, size in zip(objectness, deltas, sizes):
             # the best ones only: to decode all takes longer than to sort twice
             best = scores.argsort(descending=True, stable=True)[: self.before]
-            boxes = decode_boxes(moves[best], anchors[best], STDS)
+            boxes = decode_boxes(moves[best], anchors[best], BOX_DELTA_STDS)
             limits = self.before, after, self.nms_iou
-            found.append(pick_proposals(scores[best], boxes, size, *limits))
+            found.append(filter_proposals(scores[best], boxes, size, *limits))
         return found
 
 
 class ProposalNet(nn.Module):
-    """A trunk and an `RPN` alone: a network that finds objects of any class.
+    """A backbone and an `RPN` alone: a network that finds objects of any class.
 
     model(images, targets) in training mode gives the losses of `rpn_loss`;
     model(images) in evaluation mode a list of {"boxes": (N, 4), "scores": (N,)}, best
     first; scores are logits. Lesson 08.
     """
 
-    def __init__(self, trunk, rpn, stride=8):
+    def __init__(self, backbone, rpn, stride=8):
         super().__init__()
-        self.trunk, self.rpn, self.stride = trunk, rpn, stride
+        self.backbone, self.rpn, self.stride = backbone, rpn, stride
 
     def forward(self, images, targets=None):
         images = check_images(self, images)
         batch, sizes = stack_images(images, self.stride)
         if self.training:  # any class will do
             targets = check_targets(targets, math.inf, batch.device)
-            return self.rpn.losses(*self.rpn(self.trunk(batch)), targets)
+            return self.rpn.losses(*self.rpn(self.backbone(batch)), targets)
         with torch.no_grad():
-            found = self.rpn.proposals(*self.rpn(self.trunk(batch)), sizes)
+            found = self.rpn.proposals(*self.rpn(self.backbone(batch)), sizes)
         return [{"boxes": boxes, "scores": scores} for boxes, scores in found]

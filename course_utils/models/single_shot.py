@@ -9,9 +9,9 @@ from course_utils.core.timing import Timer
 from course_utils.models.backbone import ResidualBlock
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
-from course_utils.ops.boxes import STDS, decode_boxes, encode_boxes
-from course_utils.ops.matching import label_boxes
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
+from course_utils.ops.matching import assign_targets
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.ops.targets import check_targets
 
 
@@ -45,7 +45,7 @@ class ShotHead(nn.Module):
 
 
 def focal_loss(logits, wanted, alpha=0.25, gamma=2.0):
-    """Cross-entropy of yes-or-no questions, less of it where the answer is sure.
+    """Cross-entropy of yes-or-no questions, less of it where the detections is sure.
 
     logits, wanted (0 or 1): any one shape; gives the loss of each, in that shape.
     alpha: weight of yes, 1 - alpha of no; gamma = 0 and alpha = 0.5 give half the plain
@@ -84,28 +84,28 @@ def shot_loss(logits, deltas, anchors, labels, objects, classify=focal_loss):
     count = max(1, int(positive.sum()))
     wanted = F.one_hot(labels[used], logits.shape[1] + 1)[:, 1:].float()
     judge = classify(logits[used], wanted).sum()
-    offsets = encode_boxes(objects[positive], anchors[positive], STDS)
+    offsets = encode_boxes(objects[positive], anchors[positive], BOX_DELTA_STDS)
     locate = F.smooth_l1_loss(deltas[positive], offsets, reduction="sum", beta=1 / 9)
     return {"class": judge / count, "box": locate / count}
 
 
 class SingleShot(nn.Module):
-    """The whole detector: two feature maps, anchors on both, one answer for each.
+    """The whole detector: two feature maps, anchors on both, one detections for each.
 
-    trunk: images (B, 3, H, W) -> (B, C, H / 8, W / 8); a residual block halves that for
+    backbone: images (B, 3, H, W) -> (B, C, H / 8, W / 8); a residual block halves that for
     large objects. sizes: of the anchors on each of the two maps; classify: `focal_loss`
-    or `hard_negative_loss`; min_score, nms_iou: of an answer; before: best anchors that
+    or `hard_negative_loss`; min_score, nms_iou: of detections; before: best anchors that
     go to NMS.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
-    model(images) in evaluation mode a list of answers. ``timer.seconds`` adds up
-    ``trunk``, ``regions`` (the heads) and ``nms``.
+    model(images) in evaluation mode a list of detections. ``timer.seconds`` adds up
+    ``backbone``, ``regions`` (the heads) and ``nms``.
     Source: SSD, Liu et al. 2016; RetinaNet, Lin et al. 2017. Lesson 11.
     """
 
     def __init__(
         self,
-        trunk,
+        backbone,
         num_classes,
         sizes=((12, 20, 32), (48, 64, 96)),
         ratios=(0.5, 1.0, 2.0),
@@ -115,8 +115,8 @@ class SingleShot(nn.Module):
         before=300,
     ):
         super().__init__()
-        channels = trunk.out_channels
-        self.trunk, self.num_classes = trunk, num_classes
+        channels = backbone.out_channels
+        self.backbone, self.num_classes = backbone, num_classes
         self.coarser = ResidualBlock(channels, channels, stride=2)
         self.grids = [
             AnchorGrid(s, ratios, stride) for s, stride in zip(sizes, (8, 16))
@@ -130,7 +130,9 @@ class SingleShot(nn.Module):
         self.timer = Timer()
 
     def forward(self, images, targets=None):
-        return self.losses(images, targets) if self.training else self.answers(images)
+        return (
+            self.losses(images, targets) if self.training else self.detections(images)
+        )
 
     def numbers(self, maps):
         """From both maps: logits (B, M, K), deltas (B, M, 4), anchors (M, 4)."""
@@ -139,7 +141,7 @@ class SingleShot(nn.Module):
         return torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
 
     def maps(self, batch):
-        features = self.trunk(batch)
+        features = self.backbone(batch)
         return features, self.coarser(features)
 
     def losses(self, images, targets):
@@ -148,13 +150,13 @@ class SingleShot(nn.Module):
         logits, deltas, anchors = self.numbers(self.maps(batch))
         parts = []
         for scores, moves, target in zip(logits, deltas, targets):
-            wanted = label_boxes(anchors, target, **self.limits)
+            wanted = assign_targets(anchors, target, **self.limits)
             parts.append(shot_loss(scores, moves, anchors, *wanted, self.classify))
         return {k: sum(part[k] for part in parts) / len(parts) for k in parts[0]}
 
     @torch.no_grad()
-    def answers(self, images):
-        with self.timer("trunk"):
+    def detections(self, images):
+        with self.timer("backbone"):
             batch, sizes = stack_images(check_images(self, images), 16)
             maps = self.maps(batch)
         with self.timer("regions"):
@@ -162,7 +164,7 @@ class SingleShot(nn.Module):
         with self.timer("nms"):
             found = [self.best_boxes(*part, anchors) for part in zip(logits, deltas)]
             return [
-                pick_answers(*part, size, self.min_score, self.nms_iou)
+                postprocess_detections(*part, size, self.min_score, self.nms_iou)
                 for part, size in zip(found, sizes)
             ]
 
@@ -170,5 +172,5 @@ class SingleShot(nn.Module):
         """Of one image: scores (N, K) and boxes (N, K, 4) of the best anchors."""
         best = logits.amax(1).argsort(descending=True, stable=True)[: self.before]
         scores = logits[best].sigmoid()
-        boxes = decode_boxes(deltas[best], anchors[best], STDS)
+        boxes = decode_boxes(deltas[best], anchors[best], BOX_DELTA_STDS)
         return scores, boxes[:, None].expand(-1, scores.shape[1], -1)

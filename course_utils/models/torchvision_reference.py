@@ -7,15 +7,15 @@ from torch import nn
 
 from course_utils.core.devices import check_images, device_of
 from course_utils.core.timing import Timer
-from course_utils.ops.boxes import STDS
+from course_utils.ops.boxes import BOX_DELTA_STDS
 
 
 class LibraryTwin(nn.Module):
     """torchvision's Faster R-CNN with the weights of a trained `FasterRCNN`.
 
     model: ours, with `roi_align`; size: (height, width) of all images. In evaluation
-    mode twin(images) gives a list of answers, and ``timer.seconds`` adds up the time of
-    ``trunk``, ``proposals`` and ``regions``, NMS included. It runs torchvision's
+    mode twin(images) gives a list of detections, and ``timer.seconds`` adds up the time of
+    ``backbone``, ``proposals`` and ``regions``, NMS included. It runs torchvision's
     operations on our anchors: torchvision rounds its own, and puts them on the corners
     of the cells. Where an image is filled up to whole cells it is black, ours is grey.
     Lesson 10.
@@ -33,19 +33,21 @@ class LibraryTwin(nn.Module):
                 return roi_align(maps["0"], regions, pool, 1 / stride, 2, aligned=True)
 
         self.net = library_faster_rcnn(
-            copy.deepcopy(model.trunk),
+            copy.deepcopy(model.backbone),
             grid,
             head.num_classes,
             size,
             head.fc1.out_features,
-            rpn_post_nms_top_n_test=rpn.test_after,
+            rpn_post_nms_top_n_test=rpn.post_nms_top_n_test,
             rpn_nms_thresh=rpn.nms_iou,
             box_score_thresh=model.min_score,
             box_nms_thresh=model.nms_iou,
         ).eval()
         self.net.roi_heads.box_roi_pool = Pool()
         self.net.rpn.anchor_generator.cell_anchors = [grid.shapes + grid.stride / 2]
-        scale = torch.tensor(STDS).repeat(len(grid))  # its RPN divides no deltas
+        scale = torch.tensor(BOX_DELTA_STDS).repeat(
+            len(grid)
+        )  # its RPN divides no deltas
         theirs, boxes = self.net.rpn.head, self.net.roi_heads.box_predictor.bbox_pred
         fully = self.net.roi_heads.box_head
         with torch.no_grad():
@@ -67,7 +69,7 @@ class LibraryTwin(nn.Module):
     @torch.no_grad()
     def forward(self, images):
         net, images = self.net, check_images(self, images)
-        with self.timer("trunk"):
+        with self.timer("backbone"):
             batch, _ = net.transform(images)
             maps = {"0": net.backbone(batch.tensors)}
         with self.timer("proposals"):
@@ -76,10 +78,10 @@ class LibraryTwin(nn.Module):
             return net.roi_heads(maps, regions, batch.image_sizes)[0]
 
 
-def library_faster_rcnn(trunk, grid, num_classes, size, hidden=256, **settings):
-    """torchvision's Faster R-CNN with our trunk, anchors and settings, to compare with.
+def library_faster_rcnn(backbone, grid, num_classes, size, hidden=256, **settings):
+    """torchvision's Faster R-CNN with our backbone, anchors and settings, to compare with.
 
-    trunk: needs ``out_channels``; grid: an `AnchorGrid` that was given `sizes` and
+    backbone: needs ``out_channels``; grid: an `AnchorGrid` that was given `sizes` and
     `ratios`; size: (height, width) of all images, which stay as they are; settings:
     others of torchvision's `FasterRCNN`. Lesson 09.
     """
@@ -102,10 +104,10 @@ def library_faster_rcnn(trunk, grid, num_classes, size, hidden=256, **settings):
         "rpn_post_nms_top_n_test": 50,
         "rpn_batch_size_per_image": 128,
         "box_roi_pool": MultiScaleRoIAlign(["0"], 7, 2),
-        "box_head": TwoMLPHead(trunk.out_channels * 7**2, hidden),
+        "box_head": TwoMLPHead(backbone.out_channels * 7**2, hidden),
         "box_predictor": FastRCNNPredictor(hidden, num_classes),
         "box_batch_size_per_image": 64,
         "box_score_thresh": 0.02,
         "box_nms_thresh": 0.3,
     }
-    return LibraryFasterRCNN(trunk, **(ours | settings))
+    return LibraryFasterRCNN(backbone, **(ours | settings))

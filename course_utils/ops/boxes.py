@@ -12,7 +12,7 @@ import torch
 MAX_SIZE_DELTA = math.log(1000 / 16)
 # Divides the deltas of a box against its region, so that the network's numbers are
 # about as large as its class scores (Fast R-CNN, section 2.3).
-STDS = (0.1, 0.1, 0.2, 0.2)
+BOX_DELTA_STDS = (0.1, 0.1, 0.2, 0.2)
 
 
 def check_boxes(boxes, where="boxes"):

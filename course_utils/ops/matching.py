@@ -40,7 +40,7 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
     return match, iou
 
 
-def label_boxes(boxes, target, **limits):
+def assign_targets(boxes, target, **limits):
     """What each of N boxes should say: (labels (N,), objects (N, 4)).
 
     labels: the class of the object that the box is tied to, 0 for background, -1 for
@@ -58,8 +58,8 @@ def label_boxes(boxes, target, **limits):
     return labels, objects
 
 
-def sample_balanced(labels, count, positive_share=0.25):
-    """Draw `count` boxes to train on, at most `positive_share` of them positive.
+def sample_balanced(labels, count, positive_fraction=0.25):
+    """Draw `count` boxes to train on, at most `positive_fraction` of them positive.
 
     labels (N,): above 0 positive, 0 background, -1 never drawn. Missing positives are
     made up by background. Returns indices, the positives first; fewer than `count`,
@@ -68,7 +68,7 @@ def sample_balanced(labels, count, positive_share=0.25):
     """
     positive = (labels > 0).nonzero().flatten()
     background = (labels == 0).nonzero().flatten()
-    most = int(count * positive_share)
+    most = int(count * positive_fraction)
     drawn = torch.randperm(len(positive))[:most]
     positive = positive[drawn.to(labels.device)]
     drawn = torch.randperm(len(background))[: count - len(positive)]

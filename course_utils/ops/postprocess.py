@@ -4,8 +4,8 @@ from course_utils.ops.boxes import clip_boxes
 from course_utils.ops.nms import batched_nms, nms
 
 
-def pick_answers(scores, boxes, size, min_score, nms_iou=0.3, most=100):
-    """From scored boxes of each class to a detector's answer for one image.
+def postprocess_detections(scores, boxes, size, min_score, nms_iou=0.3, most=100):
+    """From scored boxes of each class to a detector's detections in one image.
 
     scores (N, K), boxes (N, K, 4), size (height, width). Boxes are clipped; those with
     at least `min_score` and one pixel of width and height go through NMS class by
@@ -19,7 +19,7 @@ def pick_answers(scores, boxes, size, min_score, nms_iou=0.3, most=100):
     return {"boxes": boxes[keep], "labels": labels[keep], "scores": scores[keep]}
 
 
-def pick_proposals(objectness, boxes, size, before=1000, after=100, nms_iou=0.7):
+def filter_proposals(objectness, boxes, size, before=1000, after=100, nms_iou=0.7):
     """The best boxes of one image, without near copies: (N, 4), scores (N,).
 
     objectness (M,), boxes (M, 4), size (height, width). The best `before` are clipped,

@@ -115,7 +115,7 @@ def search_one_space(image, space, scales, sigma, min_size, strategies):
 
 def selective_search(
     image,
-    max_windows=None,
+    num_proposals=None,
     scales=(25, 50, 100, 200),
     sigma=0.8,
     min_size=30,
@@ -126,7 +126,7 @@ def selective_search(
 ):
     """Boxes that may hold an object, best first, by grouping regions of an image.
 
-    image: see `segmentation.as_image`. max_windows: at most so many boxes. One run for
+    image: see `segmentation.as_image`. num_proposals: at most so many boxes. One run for
     each colour space, scale of the segmentation (see `felzenszwalb`, also for sigma and
     min_size) and strategy (weights of colour, texture, size, fill). A larger image is
     shrunk to `max_pixels` first. max_candidates: share of it that each run gives to the
@@ -153,28 +153,28 @@ def selective_search(
     order = (-count_votes(boxes, run)).argsort(kind="stable")
     _, first = np.unique(boxes[order], axis=0, return_index=True)
     boxes = boxes[order][np.sort(first)]  # each box once, most votes first
-    boxes = boxes[spread_out(boxes)[:max_windows]]
+    boxes = boxes[spread_out(boxes)[:num_proposals]]
     back = np.float32([width / small[0], height / small[1]] * 2)
     return torch.from_numpy(boxes * back).to(device)
 
 
-def dataset_proposals(dataset, max_windows=200):
+def dataset_proposals(dataset, num_proposals=200):
     """Selective search on every image of a `VOCDataset`, kept in the cache.
 
     Returns a list of float32 (N, 4), best first. Made again when an image file or the
     list of images changes. About 40 ms for a tabletop image. Lesson 05.
     """
     files = [dataset.path("JPEGImages", image_id) for image_id in dataset.ids]
-    key = content_key(VERSION, max_windows, *map(file_state, files))
+    key = content_key(VERSION, num_proposals, *map(file_state, files))
 
     def fill(array):
         array[:] = 0
         title = f"selective search, {dataset.split}"
         for i in tqdm(range(len(dataset)), desc=title, disable=in_ci(), leave=False):
-            boxes = selective_search(dataset[i][0], max_windows)
+            boxes = selective_search(dataset[i][0], num_proposals)
             array[i, : len(boxes)] = boxes.cpu().numpy()
 
     name = f"proposals-{dataset.split}-{key}"
-    array = cached_array(name, (len(dataset), max_windows, 4), np.float32, fill)
+    array = cached_array(name, (len(dataset), num_proposals, 4), np.float32, fill)
     rows = (torch.from_numpy(np.array(boxes)) for boxes in array)
     return [boxes[boxes[:, 2] > 0] for boxes in rows]

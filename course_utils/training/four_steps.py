@@ -17,7 +17,7 @@ class WithProposals:
 
     def __init__(self, loader, net):
         self.loader, self.net = loader, copy.deepcopy(net).eval()
-        self.net.rpn.test_after = net.rpn.train_after
+        self.net.rpn.post_nms_top_n_test = net.rpn.post_nms_top_n_train
 
     def __len__(self):
         return len(self.loader)
@@ -27,8 +27,8 @@ class WithProposals:
             images = to_device(images, device_of(self.net))
             found = self.net(images)
             targets = [
-                target | {"proposals": answer["boxes"]}
-                for target, answer in zip(targets, found)
+                target | {"proposals": detected["boxes"]}
+                for target, detected in zip(targets, found)
             ]
             yield images, targets
 
@@ -36,22 +36,22 @@ class WithProposals:
 def train_in_four_steps(model, loader, epochs, **settings):
     """Train a `FasterRCNN` as its paper does; returns {step: history}.
 
-    1. The RPN with a trunk of its own. 2. Fast R-CNN with another, on the proposals of
-    1. Both start from the model's trunk. 3. The RPN again, on the trunk of 2, which is
+    1. The RPN with a backbone of its own. 2. Fast R-CNN with another, on the proposals of
+    1. Both start from the model's backbone. 3. The RPN again, on the backbone of 2, which is
     frozen from here on. 4. The head again, on the proposals of 3. epochs: of each
     step; settings: for `train.fit`.
     Source: Faster R-CNN, section 3.2. Lesson 09.
     """
     history = {}
-    first = ProposalNet(copy.deepcopy(model.trunk), model.rpn)
+    first = ProposalNet(copy.deepcopy(model.backbone), model.rpn)
     history["rpn"] = fit(first, loader, epochs, name="rpn", **settings)
     batches = WithProposals(loader, first)
-    detector = FastRCNN(model.trunk, model.head, model.stride, model.pool)
+    detector = FastRCNN(model.backbone, model.head, model.stride, model.pool)
     history["detector"] = fit(detector, batches, epochs, name="detector", **settings)
-    frozen = Frozen(model.trunk)
+    frozen = Frozen(model.backbone)
     second = ProposalNet(frozen, model.rpn)
     history["rpn again"] = fit(second, loader, epochs, name="rpn again", **settings)
-    detector.trunk = frozen
+    detector.backbone = frozen
     history["detector again"] = fit(
         detector, WithProposals(loader, second), epochs, name="detector", **settings
     )

@@ -25,16 +25,16 @@ def cosine_schedule(step, steps, warmup=0.1):
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def adamw(model, lr, weight_decay=0.01, trunk=None, trunk_lr=None):
+def adamw(model, lr, weight_decay=0.01, backbone=None, backbone_lr=None):
     """AdamW for all weights of `model` that are not frozen.
 
-    trunk: a part of it whose weights learn at the rate `trunk_lr`. Lesson 07.
+    backbone: a part of it whose weights learn at the rate `backbone_lr`. Lesson 07.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
-    slow = {id(p) for p in trunk.parameters()} if trunk else set()
+    slow = {id(p) for p in backbone.parameters()} if backbone else set()
     groups = [{"params": [p for p in weights if id(p) not in slow]}]
     if own := [p for p in weights if id(p) in slow]:
-        groups.append({"params": own, "lr": trunk_lr})
+        groups.append({"params": own, "lr": backbone_lr})
     return torch.optim.AdamW(groups, lr, weight_decay=weight_decay, fused=True)
 
 
@@ -45,7 +45,7 @@ def fit(
     lr=1e-3,
     weight_decay=0.01,
     clip=5.0,
-    trunk_lr=None,
+    backbone_lr=None,
     optimizer=None,
     after_epoch=None,
     name="training",
@@ -54,8 +54,8 @@ def fit(
 
     model(images, targets) must give a dict of losses, whose sum is minimised. loader: a
     batch iterable that can be walked `epochs` times; images and targets are moved to
-    the model's device. clip: largest gradient norm. trunk_lr: learning rate of
-    `model.trunk`, if it is to be another: a pretrained trunk wants smaller steps than
+    the model's device. clip: largest gradient norm. backbone_lr: learning rate of
+    `model.backbone`, if it is to be another: a pretrained backbone wants smaller steps than
     new layers. optimizer: a ready one instead of AdamW. after_epoch(model, epoch) is
     called in evaluation mode after each epoch. Each history row has ``step``,
     ``seconds``, ``lr``, ``loss`` (the sum) and every loss by its name.
@@ -70,8 +70,8 @@ def fit(
             f"nothing to train on: {epochs} epochs of {len(loader)} batches"
         )
     weights = [p for p in model.parameters() if p.requires_grad]
-    trunk = model.trunk if trunk_lr else None
-    optimizer = optimizer or adamw(model, lr, weight_decay, trunk, trunk_lr)
+    backbone = model.backbone if backbone_lr else None
+    optimizer = optimizer or adamw(model, lr, weight_decay, backbone, backbone_lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: cosine_schedule(step, steps)
     )

@@ -1,4 +1,4 @@
-"""Pretraining of a trunk on whole scenes: name and place objects whose box is given."""
+"""Pretraining of a backbone on whole scenes: name and place objects whose box is given."""
 
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
@@ -87,9 +87,9 @@ def boxes_anywhere(count, size, least=10, most=110):
 
 
 class Views(Dataset):
-    """Scenes from nearer and farther, with shaken true boxes as ``proposals``.
+    """Scenes from nearer and farther, with shaken ground-truth boxes as ``proposals``.
 
-    Each true box is shaken three times; a dozen random boxes join, most of them
+    Each ground-truth box is shaken three times; a dozen random boxes join, most of them
     background. dataset: a `VOCDataset`. Items are as those of `Scenes`. Lesson 07.
     """
 
@@ -107,19 +107,19 @@ class Views(Dataset):
         return hide_parts(image, boxes), target
 
 
-def train_on_scenes(trunk, epochs=160):
-    """Teach a trunk to name and place given objects in scenes; returns the history.
+def train_on_scenes(backbone, epochs=160):
+    """Teach a backbone to name and place given objects in scenes; returns the history.
 
     For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
-    on as the trunk of a `FastRCNN` whose proposals are shaken true boxes; the head is
+    on as the backbone of a `FastRCNN` whose proposals are shaken ground-truth boxes; the head is
     thrown away. About 50 minutes on two cores, so the repository ships the result.
     Lesson 07.
     """
     root = find_data("tabletop")
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]
-    k, channels = len(splits[0].classes) + 1, trunk.out_channels
-    train_or_load("crops", Classifier(trunk, channels, k), train_on_crops)
-    model = FastRCNN(trunk, RegionHead(channels, k), pool=roi_align)
+    k, channels = len(splits[0].classes) + 1, backbone.out_channels
+    train_or_load("crops", Classifier(backbone, channels, k), train_on_crops)
+    model = FastRCNN(backbone, RegionHead(channels, k), pool=roi_align)
     views = ConcatDataset([Views(split) for split in splits])
     loader = DataLoader(views, 8, shuffle=True, collate_fn=collate, drop_last=True)
     return fit(model, loader, epochs, lr=4e-3, weight_decay=0.05, name="scenes")

@@ -70,7 +70,7 @@ class RegionBatches:
 
 
 def region_targets(regions, target, num_classes):
-    """What the true objects say of each of N regions of one image, as a dict.
+    """What the ground-truth objects say of each of N regions of one image, as a dict.
 
     ``overlap`` (N, K): largest IoU with an object of each class 1..K; ``labels`` (N,):
     class of the nearest object from IoU 0.5 on, else 0, -1 where that object is
@@ -99,7 +99,7 @@ def cached_features(name, net, images, regions, side):
     these weights and regions; with others, or if it is not whole, it is made again.
     Source: R-CNN keeps its features on disk too, section 2.3. Lesson 05.
     """
-    weights = net.trunk.state_dict().values()
+    weights = net.backbone.state_dict().values()
     key = content_key(side, *weights, *regions, *images)
 
     def fill(array):
@@ -128,39 +128,39 @@ def mirrored_features(net, images, regions, picks, side):
     return torch.cat(parts)
 
 
-def known_regions(dataset, windows, num_classes):
-    """Regions of each image, true boxes first, and what they are: two lists.
+def known_regions(dataset, num_proposals, num_classes):
+    """Regions of each image, ground-truth boxes first, and what they are: two lists.
 
-    The best `windows` proposals of selective search join the true boxes that are not
+    The best `proposals` proposals of selective search join the ground-truth boxes that are not
     difficult; see `region_targets` for the second list. Lesson 05.
     """
     targets = [dataset.target(i) for i in range(len(dataset))]
     regions = [
-        torch.cat([target["boxes"][~target["difficult"]], boxes[:windows]])
+        torch.cat([target["boxes"][~target["difficult"]], boxes[:num_proposals]])
         for target, boxes in zip(targets, dataset_proposals(dataset))
     ]
     pairs = zip(regions, targets)
     return regions, [region_targets(*pair, num_classes) for pair in pairs]
 
 
-def train_rcnn(model, epochs=16, windows=100):
+def train_rcnn(model, epochs=16, num_proposals=100):
     """Train an `RCNN` through all its stages on tabletop, for `env.train_or_load`.
 
-    Its trunk should be pretrained. It takes about seven minutes on two cores with AMX,
+    Its backbone should be pretrained. It takes about seven minutes on two cores with AMX,
     so the repository ships the result. Lesson 05.
     """
     root, k = find_data("tabletop"), model.svm_bias.shape[0] + 1
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]
     images = [list(Images(split)) for split in splits]
-    regions, facts = zip(*[known_regions(split, windows, k) for split in splits])
+    regions, facts = zip(*[known_regions(split, num_proposals, k) for split in splits])
     labels = [fact["labels"] for part in facts for fact in part]
     every_image, every_region = sum(images, []), sum(regions, [])
     batches = RegionBatches(every_image, every_region, labels, model.side, erase=True)
     fit(model.net, batches, epochs, lr=3e-3, weight_decay=0.05, name="fine-tuning")
-    fit_readers(model, images[0], regions[0], facts[0], splits[0].classes)
+    fit_svms_and_regressors(model, images[0], regions[0], facts[0], splits[0].classes)
 
 
-def fit_readers(model, images, regions, facts, classes):
+def fit_svms_and_regressors(model, images, regions, facts, classes):
     """SVMs and box regression on the features of all regions, set in the `RCNN`.
 
     Lists over images: (3, H, W), (N, 4), and what `region_targets` says.
@@ -181,4 +181,4 @@ def fit_readers(model, images, regions, facts, classes):
     tight /= scale
     deltas = torch.cat([deltas[good], deltas[good] * MIRROR])
     boxes = train_box_regression(tight, label[good].repeat(2), deltas, len(classes) + 1)
-    model.set_readers(scale, svm[:2], boxes)
+    model.set_svms_and_regressors(scale, svm[:2], boxes)

@@ -9,22 +9,22 @@ from course_utils.ops.batches import collate
 from course_utils.proposals.selective_search import dataset_proposals
 from course_utils.training.loop import fit
 
-# Settings of `fit` for a detector over a pretrained trunk: what has learned already
+# Settings of `fit` for a detector over a pretrained backbone: what has learned already
 # takes smaller steps than the new layers. Lesson 07.
-PRETRAINED = {"lr": 2e-3, "trunk_lr": 5e-4, "weight_decay": 0.05}
+PRETRAINED = {"lr": 2e-3, "backbone_lr": 5e-4, "weight_decay": 0.05}
 
 
-def all_scenes(windows=0):
+def all_scenes(num_proposals=0):
     """Batches of 4 of all tabletop training scenes, mirrored and tinted at random.
 
-    Both splits, ``train`` and ``single_train``; with `windows` proposals of each scene
+    Both splits, ``train`` and ``single_train``; with `proposals` proposals of each scene
     in its target, if any are asked for. Lesson 07.
     """
     root, parts = find_data("tabletop"), []
     for split in "train", "single_train":
         dataset = VOCDataset(root, split)
-        found = dataset_proposals(dataset) if windows else []
-        proposals = [boxes[:windows] for boxes in found]
+        found = dataset_proposals(dataset) if num_proposals else []
+        proposals = [boxes[:num_proposals] for boxes in found]
         parts.append(Scenes(dataset, proposals, augment=True))
     scenes = ConcatDataset(parts)
     return DataLoader(scenes, 4, shuffle=True, collate_fn=collate, drop_last=True)
@@ -33,21 +33,21 @@ def all_scenes(windows=0):
 def train_fast_rcnn(model, epochs=10):
     """Train a `FastRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About three minutes on two cores with AMX, so the
+    Its backbone should be pretrained. About three minutes on two cores with AMX, so the
     repository ships the result. Lesson 07.
     """
-    freeze(model.trunk)
-    loader = all_scenes(model.windows)
+    freeze(model.backbone)
+    loader = all_scenes(model.num_proposals)
     return fit(model, loader, epochs, **PRETRAINED, name="Fast R-CNN")
 
 
 def train_faster_rcnn(model, epochs=10):
     """Train a `FasterRCNN` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About four minutes on two cores with AMX, so the
+    Its backbone should be pretrained. About four minutes on two cores with AMX, so the
     repository ships the result. Lesson 09.
     """
-    freeze(model.trunk)
+    freeze(model.backbone)
     loader = all_scenes()
     return fit(model, loader, epochs, **PRETRAINED, name="Faster R-CNN")
 
@@ -70,9 +70,9 @@ def train_on_crops(model, epochs=80):
 def train_single_shot(model, epochs=10):
     """Train a `SingleShot` on all tabletop scenes, for `env.train_or_load`.
 
-    Its trunk should be pretrained. About five minutes on two cores with AMX, so the
+    Its backbone should be pretrained. About five minutes on two cores with AMX, so the
     repository ships the result. Lesson 11.
     """
-    freeze(model.trunk)
+    freeze(model.backbone)
     loader = all_scenes()
     return fit(model, loader, epochs, **PRETRAINED, name="single shot")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from course_utils.models.rcnn import margins
+from course_utils.models.rcnn import decision_function
 
 
 def mean_length(features, count=2000, seed=0):
@@ -19,7 +19,7 @@ def train_svm(
 
     features: array (R, D), may be float16 on disk, read as features / scale; positive,
     negative: row numbers. The first fit takes `most` random negatives. Each of `rounds`
-    then adds those that it gets wrong or nearly, with a margin above -1: the worst, at
+    then adds those that it gets wrong or nearly, with a decision value above -1: the worst, at
     most `most`. It stops early when there are none; rounds=0 seeks none. Returns
     (weight (D, 1), bias (1,), numbers of negatives in each fit). Raises ValueError
     without positives or negatives.
@@ -43,7 +43,7 @@ def train_svm(
         bias = torch.tensor(svm.intercept_, dtype=torch.float32)  # (1,)
         counts.append(len(used))
         if step < rounds:
-            margin = margins(features, weight / scale, bias)[:, 0].numpy()
+            margin = decision_function(features, weight / scale, bias)[:, 0].numpy()
             fresh = np.setdiff1d(negative[margin[negative] > -1], used)
             if len(fresh) == 0:
                 break
@@ -55,7 +55,7 @@ def train_svm(
 def train_svms(features, truth, overlap, classes, negative_iou=0.3, **settings):
     """One SVM for each class; returns weights (D, K), biases (K,) and counts.
 
-    features (R, D). truth (R,): the class of a row that is a true box itself, else 0;
+    features (R, D). truth (R,): the class of a row that is a ground-truth box itself, else 0;
     these are the positives. overlap (R, K): largest IoU with an object of each class;
     rows below `negative_iou` are the class's negatives, objects of other classes among
     them. settings: for `train_svm`. counts: {class: negatives used in each fit}.
@@ -66,7 +66,7 @@ def train_svms(features, truth, overlap, classes, negative_iou=0.3, **settings):
         positive = np.flatnonzero(truth == k + 1)
         if len(positive) == 0:
             raise ValueError(
-                f"class {name}: 0 positives; give it true boxes or take it out of"
+                f"class {name}: 0 positives; give it ground-truth boxes or take it out of"
                 " classes"
             )
         # IoU 0 as the limit means: negatives must not touch the object at all.

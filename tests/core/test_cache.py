@@ -426,9 +426,9 @@ for module in found:
     importlib.import_module(module.name)
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
-from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.imagenet import imagenet_backbone
 
-imagenet_trunk()
+imagenet_backbone()
 VOCDataset(find_data("tabletop"), "val", first=2)[0]
 print(len(found))
 """

@@ -270,8 +270,8 @@ def test_a_written_file_reads_back_bit_by_bit(tmp_path, first_pixel):
     boxes[:, 2:] += boxes[:, :2] + 0.01
     boxes[:20] = boxes[:20].round() + torch.tensor([0.0, 0, 1, 1])
     path, labels = tmp_path / "a.xml", torch.ones(200, dtype=torch.int64)
-    answer = {"boxes": boxes, "labels": labels}
-    write_voc_xml(path, SIZE, answer, ["dog"], first_pixel=first_pixel)
+    detected = {"boxes": boxes, "labels": labels}
+    write_voc_xml(path, SIZE, detected, ["dog"], first_pixel=first_pixel)
     again = torch.tensor([o["box"] for o in read_voc_xml(path)])
     assert torch.equal(again, boxes)
     assert find_first_pixel([parse_voc(path)]) == (1, "assumed")  # it states it itself
@@ -489,9 +489,9 @@ def test_a_results_file_loads_as_it_is(tmp_path, capsys):
     write_coco_results(tmp_path / "results.json", [1, 2], [none, one], [10, 20])
     content = json.loads((tmp_path / "results.json").read_text())
     assert content[0]["category_id"] == 20
-    for ids, answer in (([1, 1], one), ([1], one), ([1, 2], one | {"scores": None})):
+    for ids, detected in (([1, 1], one), ([1], one), ([1, 2], one | {"scores": None})):
         with pytest.raises(ValueError, match="image"):
-            write_coco_results(tmp_path / "x.json", ids, [none, answer])
+            write_coco_results(tmp_path / "x.json", ids, [none, detected])
 
 
 # --- YOLO -------------------------------------------------------------------------

@@ -226,9 +226,9 @@ def test_tool_to_course_to_tool_keeps_every_number_of_voc(name, tmp_path):
     written = 0
     for record in records:
         if record["labels"] is not None:
-            answer, out = answer_of(record["objects"]), tmp_path / "again.xml"
-            crowds = answer["iscrowd"]
-            write_voc_xml(out, SIZE, answer, CLASSES, first_pixel=rule)
+            detected, out = answer_of(record["objects"]), tmp_path / "again.xml"
+            crowds = detected["iscrowd"]
+            write_voc_xml(out, SIZE, detected, CLASSES, first_pixel=rule)
             again, first = voc_numbers(out), voc_numbers(record["labels"])
             assert [row[:5] for row in again] == [row[:5] for row in first]
             for row, other, crowd in zip(again, first, crowds):
@@ -255,8 +255,8 @@ def test_tool_to_course_to_tool_keeps_every_number_of_coco(name, tmp_path):
     folder, out = lay_out(name, tmp_path), tmp_path / "again.json"
     records = read_coco_labels(coco_file(folder), folder)
     images = [(record["file"].name, record["size"]) for record in records]
-    answers = [answer_of(record["objects"]) for record in records]
-    write_coco_json(out, images, answers, CLASSES)
+    detections = [answer_of(record["objects"]) for record in records]
+    write_coco_json(out, images, detections, CLASSES)
     assert coco_numbers(out) == coco_numbers(coco_file(folder))
 
 

@@ -536,8 +536,8 @@ def test_divide_groups_of_one(count, sizes):
         assert parts["train"] != list(range(70))
 
 
-def answers():
-    """Two answers as a detector gives them, and the images they are for."""
+def detections():
+    """Two detections as a detector gives them, and the images they are for."""
     boxes = torch.tensor([[0.4, 0.6, 10.3, 20.2], [30.0, 8.0, 64.0, 48.0]])
     one = {
         "boxes": boxes,
@@ -553,12 +553,12 @@ def answers():
 
 
 def test_voc_round_trip(tmp_path):
-    (answer, empty), _ = answers()
+    (detected, empty), _ = detections()
     path = tmp_path / "a.xml"
-    write_voc_xml(path, SIZE, answer | {"difficult": [True, False]}, ["dog", "cat"])
+    write_voc_xml(path, SIZE, detected | {"difficult": [True, False]}, ["dog", "cat"])
     cat, dog = read_voc_xml(path)
     boxes = torch.tensor([cat["box"], dog["box"]])
-    assert torch.equal(boxes, answer["boxes"])
+    assert torch.equal(boxes, detected["boxes"])
     assert cat["name"] == "cat" and cat["difficult"] and not dog["difficult"]
     save_image(tmp_path / "a.jpg")
     (record,) = read_labels(tmp_path)
@@ -574,7 +574,7 @@ def test_voc_round_trip(tmp_path):
 
 
 def test_coco_round_trip_through_pycocotools(tmp_path):
-    found, images = answers()
+    found, images = detections()
     path = tmp_path / "detections.json"
     write_coco_json(path, images, found, ["dog", "cat"])
     with contextlib.redirect_stdout(io.StringIO()):
@@ -610,12 +610,12 @@ def test_coco_round_trip_through_pycocotools(tmp_path):
     ],
 )
 def test_writers_refuse_what_is_no_answer(tmp_path, change, words):
-    (answer, empty), images = answers()
+    (detected, empty), images = detections()
     with pytest.raises(ValueError, match=words):
-        write_voc_xml(tmp_path / "a.xml", SIZE, answer | change, ["dog", "cat"])
+        write_voc_xml(tmp_path / "a.xml", SIZE, detected | change, ["dog", "cat"])
     with pytest.raises(ValueError, match=words):
-        both = [answer | change, empty]
+        both = [detected | change, empty]
         write_coco_json(tmp_path / "a.json", images, both, ["dog", "cat"])
-    with pytest.raises(ValueError, match="1 answers for 2 images"):
-        write_coco_json(tmp_path / "a.json", images, [answer], ["dog", "cat"])
+    with pytest.raises(ValueError, match="1 detections for 2 images"):
+        write_coco_json(tmp_path / "a.json", images, [detected], ["dog", "cat"])
     assert list(tmp_path.iterdir()) == []

@@ -33,9 +33,11 @@ def objects(*boxes, labels=None, difficult=None):
 
 def found(*pairs, labels=None):
     """Detections from (box, score) pairs."""
-    answer = objects(*[box for box, _ in pairs], labels=labels)
-    answer["scores"] = torch.tensor([score for _, score in pairs], dtype=torch.float32)
-    return answer
+    detected = objects(*[box for box, _ in pairs], labels=labels)
+    detected["scores"] = torch.tensor(
+        [score for _, score in pairs], dtype=torch.float32
+    )
+    return detected
 
 
 def place(i):
@@ -43,8 +45,8 @@ def place(i):
     return (20 * i, 0, 20 * i + 10, 10)
 
 
-def ap50(answers, targets, method, classes=("dog",)):
-    result = evaluate(answers, targets, classes, method)
+def ap50(detections, targets, method, classes=("dog",)):
+    result = evaluate(detections, targets, classes, method)
     return result["ap50"][classes[0]]
 
 
@@ -61,9 +63,9 @@ def ap50(answers, targets, method, classes=("dog",)):
 def test_perfect_detections_of_some_objects(total, hits, wanted):
     # pitfall: evaluation: method and last recall point
     target = objects(*[place(i) for i in range(total)])
-    answer = found(*[(place(i), 0.9 - 0.01 * i) for i in range(hits)])
+    detected = found(*[(place(i), 0.9 - 0.01 * i) for i in range(hits)])
     for method, value in zip(METHODS, wanted):
-        assert ap50([answer], [target], method) == pytest.approx(value, abs=1e-9)
+        assert ap50([detected], [target], method) == pytest.approx(value, abs=1e-9)
 
 
 def test_every_tenth_of_recall_counts_in_11_points():
@@ -78,9 +80,9 @@ def test_every_tenth_of_recall_counts_in_11_points():
 def test_second_hit_on_an_object_is_false():
     # pitfall: evaluation: second hit on an object
     a, b = place(0), place(1)
-    answer = found((a, 0.9), (a, 0.8), (b, 0.7))
+    detected = found((a, 0.9), (a, 0.8), (b, 0.7))
     for method, value in zip(METHODS[:2], (0.83333, 0.84848)):
-        got = ap50([answer], [objects(a, b)], method)
+        got = ap50([detected], [objects(a, b)], method)
         assert got == pytest.approx(value, abs=1e-5)
 
 
@@ -91,8 +93,8 @@ def test_nothing_found_and_nothing_there():
         result = evaluate([found()], [objects(place(0))], ["dog", "cat"])
         assert result["ap50"]["dog"] == 0.0 and math.isnan(result["ap50"]["cat"])
         assert result["map"] == 0.0
-        answer = found((place(0), 0.9), (place(1), 0.9), labels=[1, 2])
-        result = evaluate([answer], [objects(place(0))], ["dog", "cat"])
+        detected = found((place(0), 0.9), (place(1), 0.9), labels=[1, 2])
+        result = evaluate([detected], [objects(place(0))], ["dog", "cat"])
         assert result["map"] == result["map50"] == 1.0
         assert math.isnan(result["ap"]["cat"]) and result["objects"]["cat"] == 0
         assert result["detections"]["cat"] == 1, "the false alarm is reported"
@@ -112,9 +114,9 @@ def test_difficult_objects_neither_count_nor_cost(method):
 
 def test_voc_looks_only_at_the_nearest_object_coco_at_the_next_too():
     target = objects((0, 0, 10, 10), (2, 0, 12, 10))
-    answer = found(((0, 0, 10, 10), 0.9), ((0.4, 0, 10.4, 10), 0.8))
-    assert ap50([answer], [target], "all-point") == 0.5
-    assert ap50([answer], [target], "coco") == 1.0
+    detected = found(((0, 0, 10, 10), 0.9), ((0.4, 0, 10.4, 10), 0.8))
+    assert ap50([detected], [target], "all-point") == 0.5
+    assert ap50([detected], [target], "coco") == 1.0
 
 
 def test_coco_prefers_an_ordinary_object_to_a_nearer_difficult_one():
@@ -126,8 +128,8 @@ def test_coco_prefers_an_ordinary_object_to_a_nearer_difficult_one():
 
 
 def test_iou_equal_to_the_threshold_is_right():
-    answer = found(((0, 0, 10, 5), 0.9))
-    assert ap50([answer], [objects((0, 0, 10, 10))], "all-point") == 1.0
+    detected = found(((0, 0, 10, 5), 0.9))
+    assert ap50([detected], [objects((0, 0, 10, 10))], "all-point") == 1.0
 
 
 def test_ties_keep_the_order_of_images_and_boxes():
@@ -147,7 +149,7 @@ def test_precision_recall_by_hand():
 
 def random_scene(generator, classes, images, difficult=0.0):
     """Random objects, and detections near and far from them."""
-    targets, answers = [], []
+    targets, detections = [], []
     for _ in range(images):
         n = int(torch.randint(0, 7, (1,), generator=generator))
         corner = 150 * torch.rand(n, 2, generator=generator)
@@ -164,23 +166,23 @@ def random_scene(generator, classes, images, difficult=0.0):
         scores = torch.rand(4 * n, generator=generator)
         scores = (scores * 20).round() / 20  # many ties
         labels = torch.where(stay, labels.repeat(4), other)
-        answers.append({"boxes": moved, "labels": labels, "scores": scores})
-    return answers, targets
+        detections.append({"boxes": moved, "labels": labels, "scores": scores})
+    return detections, targets
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_same_ap_as_pycocotools_at_every_iou(seed):
     generator = torch.Generator().manual_seed(seed)
     classes = 1 + seed % 4
-    answers, targets = random_scene(generator, classes, 40)
-    precision = to_coco(answers, targets, classes).eval["precision"]
+    detections, targets = random_scene(generator, classes, 40)
+    precision = to_coco(detections, targets, classes).eval["precision"]
     reference = precision[:, :, :, 0, -1].mean(1)  # (T, K), over the 101 points
     names = [str(k) for k in range(classes)]
     for t, least in enumerate(COCO_IOUS):
-        result = evaluate(answers, targets, names, min_ious=(least,))
+        result = evaluate(detections, targets, names, iou_thresholds=(least,))
         ours = np.array(list(result["ap"].values()))
         assert np.abs(ours - reference[t]).max() < 1e-6
-    result = evaluate(answers, targets, names)
+    result = evaluate(detections, targets, names)
     assert result["map"] == pytest.approx(reference.mean(), abs=1e-6)
     assert result["map50"] == pytest.approx(reference[0].mean(), abs=1e-6)
 
@@ -191,9 +193,9 @@ def test_same_ap_as_pycocotools_with_crowds_ties_and_empty_pictures(seed):
     # pitfall: evaluation: order of equal scores
     generator = torch.Generator().manual_seed(1000 + seed)
     classes = 1 + seed % 3
-    answers, targets = random_scene(generator, classes, 8)
+    detections, targets = random_scene(generator, classes, 8)
     whole = seed % 2 == 0  # then many IoUs are equal, too
-    for answer, target in zip(answers, targets):
+    for detected, target in zip(detections, targets):
         n = len(target["boxes"])
         target["iscrowd"] = torch.rand(n, generator=generator) < 0.3
         wide = torch.tensor([-15.0, -15, 25, 25]) * target["iscrowd"][:, None]
@@ -201,24 +203,28 @@ def test_same_ap_as_pycocotools_with_crowds_ties_and_empty_pictures(seed):
         target["difficult"] = target["iscrowd"].clone()
         if seed % 3 == 0:  # the flag of a crowd is enough
             del target["difficult"]
-        for part in (answer, target) if whole else ():
+        for part in (detected, target) if whole else ():
             part["boxes"] = part["boxes"].round()
-    for i, j in (0, 1), (2, 3):  # pictures without objects, without answers, or both
+    for i, j in (0, 1), (2, 3):  # pictures without objects, without detections, or both
         targets[i] = {k: v[:0] for k, v in targets[i].items()}
-        answers[j] = {k: v[:0] for k, v in answers[j].items()}
-    answers[2] = {k: v[:0] for k, v in answers[2].items()}
-    precision = to_coco(answers, targets, classes).eval["precision"]
+        detections[j] = {k: v[:0] for k, v in detections[j].items()}
+    detections[2] = {k: v[:0] for k, v in detections[2].items()}
+    precision = to_coco(detections, targets, classes).eval["precision"]
     names = [str(k) for k in range(classes)]
     for most, limit in enumerate((1, 10, 100)):
         reference = precision[:, :, :, 0, most].mean(1)  # (T, K)
         reference[reference < 0] = math.nan  # a class without objects
         for least, wanted in zip(COCO_IOUS, reference):
             found = evaluate(
-                answers, targets, names, min_ious=(least,), max_detections=limit
+                detections,
+                targets,
+                names,
+                iou_thresholds=(least,),
+                max_detections=limit,
             )
             ours = np.array(list(found["ap"].values()))
             np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6)
-        found = evaluate(answers, targets, names, max_detections=limit)
+        found = evaluate(detections, targets, names, max_detections=limit)
         ours = np.array(list(found["ap"].values()))
         np.testing.assert_allclose(ours, reference.mean(0), rtol=0, atol=1e-6)
 
@@ -228,11 +234,11 @@ def test_a_crowd_takes_many_detections():
     target = objects(place(0), (100, 0, 160, 60))
     target["iscrowd"] = torch.tensor([False, True])
     inside = ((110, 10, 120, 20), 0.9), ((130, 30, 140, 40), 0.8)
-    answer = found(*inside, (place(0), 0.7))
-    assert ap50([answer], [target], "coco") == 1.0
+    detected = found(*inside, (place(0), 0.7))
+    assert ap50([detected], [target], "coco") == 1.0
     # VOC knows no crowds: the two overlap the difficult object too little
     for method, value in ("all-point", 1 / 3), ("11-point", 1 / 3):
-        assert ap50([answer], [target], method) == pytest.approx(value)
+        assert ap50([detected], [target], method) == pytest.approx(value)
     whole = found(((100, 0, 160, 60), 0.9), ((100, 0, 160, 59), 0.8), (place(0), 0.7))
     for method in METHODS:
         assert ap50([whole], [target], method) == 1.0
@@ -245,10 +251,10 @@ def test_a_crowd_takes_many_detections():
 def test_flags_may_be_missing(method):
     target = objects(place(0), place(1))
     bare = {k: target[k] for k in ("boxes", "labels")}
-    answer = found((place(0), 0.9))
-    wanted = evaluate([answer], [target], ["dog"], method)
-    assert evaluate([answer], [bare], ["dog"], method) == wanted
-    assert sort_mistakes(answer, bare)["missed"] == [1]
+    detected = found((place(0), 0.9))
+    wanted = evaluate([detected], [target], ["dog"], method)
+    assert evaluate([detected], [bare], ["dog"], method) == wanted
+    assert sort_mistakes(detected, bare)["missed"] == [1]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -271,15 +277,15 @@ def test_no_order_matters_for_a_group(method):
     # pitfall: evaluation: order of equal scores
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)
-        answers, targets = random_scene(generator, 2, 10, 0.2)
-        for part in answers + targets:
+        detections, targets = random_scene(generator, 2, 10, 0.2)
+        for part in detections + targets:
             part["boxes"] = part["boxes"].round()
         scores = []
         for _ in range(3):
-            result = evaluate(answers, targets, ["a", "b"], method, ties="group")
+            result = evaluate(detections, targets, ["a", "b"], method, ties="group")
             scores.append(list(result["ap"].values()))
             order = torch.randperm(10, generator=generator).tolist()
-            for parts in answers, targets:
+            for parts in detections, targets:
                 parts[:] = [parts[i] for i in order]
                 for i, part in enumerate(parts):
                     rows = torch.randperm(len(part["boxes"]), generator=generator)
@@ -301,29 +307,29 @@ def test_equal_scores_that_compete_for_objects(method, corners):
     boxes, seen = [(x, y, x + 10, y + 10) for x, y in corners], set()
     for true in boxes[:2], boxes[1::-1]:
         for seem in boxes[2:], boxes[:1:-1]:
-            answer, target = found(*[(box, 0.9) for box in seem]), objects(*true)
-            given = [answer], [target], ["dog"], method, (0.5,)
+            detected, target = found(*[(box, 0.9) for box in seem]), objects(*true)
+            given = [detected], [target], ["dog"], method, (0.5,)
             seen.add(evaluate(*given, ties="group")["map"])
     assert len(seen) == 1
 
 
 def test_a_group_without_ties_changes_nothing():
-    answers, targets = random_scene(torch.Generator().manual_seed(2), 2, 20, 0.2)
-    for answer in answers:
-        answer["scores"] = torch.rand(len(answer["scores"]))
+    detections, targets = random_scene(torch.Generator().manual_seed(2), 2, 20, 0.2)
+    for detected in detections:
+        detected["scores"] = torch.rand(len(detected["scores"]))
     for method in METHODS:
-        given = answers, targets, ["a", "b"], method
+        given = detections, targets, ["a", "b"], method
         assert evaluate(*given, ties="group") == evaluate(*given)
 
 
 def test_most_detections_of_an_image():
     # pitfall: evaluation: most detections of an image
     box = place(0)
-    answer = found(*[(place(9), 0.9)] * 120, (box, 0.5))
-    given = [answer], [objects(box)], ["dog"]
-    assert ap50([answer], [objects(box)], "coco") == 0.0
+    detected = found(*[(place(9), 0.9)] * 120, (box, 0.5))
+    given = [detected], [objects(box)], ["dog"]
+    assert ap50([detected], [objects(box)], "coco") == 0.0
     for method in "all-point", "11-point":
-        assert ap50([answer], [objects(box)], method) == pytest.approx(1 / 121)
+        assert ap50([detected], [objects(box)], method) == pytest.approx(1 / 121)
         assert evaluate(*given, method, max_detections=120)["map"] == 0.0
     assert evaluate(*given, max_detections=121)["map"] == pytest.approx(1 / 121)
     assert evaluate(*given, max_detections=7)["detections"] == {"dog": 7}
@@ -334,10 +340,10 @@ def test_most_detections_of_an_image():
 
 def test_nothing_given_is_changed():
     # pitfall: training: targets changed in place
-    answers, targets = random_scene(torch.Generator().manual_seed(1), 2, 5, 0.3)
-    before = [{k: v.clone() for k, v in d.items()} for d in answers + targets]
-    evaluate(answers, targets, ["a", "b"])
-    for old, new in zip(before, answers + targets):
+    detections, targets = random_scene(torch.Generator().manual_seed(1), 2, 5, 0.3)
+    before = [{k: v.clone() for k, v in d.items()} for d in detections + targets]
+    evaluate(detections, targets, ["a", "b"])
+    for old, new in zip(before, detections + targets):
         assert all(torch.equal(old[k], new[k]) for k in old)
 
 
@@ -361,16 +367,16 @@ def test_nothing_given_is_changed():
 )
 def test_bad_answers_are_named(change, words):
     # pitfall: evaluation: bad input
-    answer = found((place(0), 0.9)) | change
+    detected = found((place(0), 0.9)) | change
     target = objects(place(0)) | {"image_id": "000007"}
     with pytest.raises(ValueError, match=words) as error:
-        evaluate([answer], [target], ["dog", "cat"])
+        evaluate([detected], [target], ["dog", "cat"])
     assert "000007" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_bad_targets_and_missing_keys_are_named():
     # pitfall: evaluation: bad input
-    answer, target = found((place(0), 0.9)), objects(place(0))
+    detected, target = found((place(0), 0.9)), objects(place(0))
     for change, words in (
         (
             {"difficult": torch.tensor([0.5])},
@@ -380,35 +386,35 @@ def test_bad_targets_and_missing_keys_are_named():
         ({"labels": torch.tensor([2])}, "not all in 1..1"),
     ):
         with pytest.raises(ValueError, match=rf"target 0 \(image 0\): .*{words}"):
-            evaluate([answer], [target | change], ["dog"])
-    with pytest.raises(ValueError, match=r"answer 0 \(image 0\): has no scores"):
+            evaluate([detected], [target | change], ["dog"])
+    with pytest.raises(ValueError, match=r"detections 0 \(image 0\): has no scores"):
         evaluate([objects(place(0))], [target], ["dog"])
 
 
 def test_arrays_lists_and_half_precision_are_scored():
     # pitfall: evaluation: bad input
-    answer, target = found((place(0), 0.5)), objects(place(0))
+    detected, target = found((place(0), 0.5)), objects(place(0))
     for form in (
         lambda v: v.numpy(),
         lambda v: v.tolist(),
         lambda v: v.bfloat16() if v.is_floating_point() else v,
         lambda v: v.clone().requires_grad_() if v.is_floating_point() else v.int(),
     ):
-        other = {key: form(value) for key, value in answer.items()}
+        other = {key: form(value) for key, value in detected.items()}
         assert evaluate([other], [target], ["dog"])["map"] == pytest.approx(1)
 
 
 def test_numbers_of_images_and_unknown_methods():
-    with pytest.raises(ValueError, match="2 answers for 1 images"):
+    with pytest.raises(ValueError, match="2 detections for 1 images"):
         evaluate([found(), found()], [objects()], ["dog"])
     with pytest.raises(ValueError, match="choose one of coco"):
         evaluate([found((place(0), 1))], [objects(place(0))], ["dog"], "voc")
 
 
 def test_score_class_gives_one_verdict_for_each_iou():
-    answer = found(((0, 0, 10, 6), 0.5), ((0, 0, 10, 10), 0.4))
+    detected = found(((0, 0, 10, 6), 0.5), ((0, 0, 10, 10), 0.4))
     scores, verdicts, total = score_class(
-        [answer], [objects((0, 0, 10, 10))], 1, (0.5, 0.75), "coco"
+        [detected], [objects((0, 0, 10, 10))], 1, (0.5, 0.75), "coco"
     )
     assert scores.tolist() == pytest.approx([0.5, 0.4]) and total == 1
     assert verdicts.tolist() == [[1, 0], [0, 1]]

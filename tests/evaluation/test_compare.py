@@ -7,13 +7,13 @@ from course_utils.core.weights import train_or_load
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
 from course_utils.evaluation.compare import (
-    answers_from,
+    detections_from,
     model_megabytes,
     pareto_front,
     phase_times,
     region_numbers,
     run_all,
-    set_windows,
+    set_num_proposals,
     settings_table,
 )
 from course_utils.models.backbone import SmallResNet
@@ -47,24 +47,24 @@ class Few:
 @pytest.fixture(scope="module")
 def models():
     torch.manual_seed(0)
-    trunk = SmallResNet((8, 8, 8))
-    slow = RCNN(RegionNet(trunk, 3), 3, side=24)
-    slow.set_readers(
+    backbone = SmallResNet((8, 8, 8))
+    slow = RCNN(RegionNet(backbone, 3), 3, side=24)
+    slow.set_svms_and_regressors(
         1.0,
         (torch.randn(slow.net.size, 2), torch.zeros(2)),
         (0.01 * torch.randn(2, slow.net.size, 4), torch.zeros(2, 4)),
     )
     head = RegionHead(8, 3, pool_size=3, hidden=16)
-    faster = FasterRCNN(trunk, RPN(8, AnchorGrid()), head)
-    return {"slow": slow, "fast": FastRCNN(trunk, head), "faster": faster}
+    faster = FasterRCNN(backbone, RPN(8, AnchorGrid()), head)
+    return {"slow": slow, "fast": FastRCNN(backbone, head), "faster": faster}
 
 
 def test_answers_from_kept_numbers_are_the_detectors_own(models):
     image = Few().images[0]
     for name, model in models.items():
-        own = set_windows(model.eval(), 20)([image])[0]
+        own = set_num_proposals(model.eval(), 20)([image])[0]
         numbers = region_numbers(model, image, 30)
-        again = answers_from(numbers, model, (40, 56), 20, 0.3)
+        again = detections_from(numbers, model, (40, 56), 20, 0.3)
         assert len(own["scores"]), name
         for key in own:
             torch.testing.assert_close(again[key], own[key])
@@ -72,7 +72,7 @@ def test_answers_from_kept_numbers_are_the_detectors_own(models):
 
 def test_run_all_counts_every_phase(models):
     found = run_all(models["faster"], Few(), 20)
-    assert set(found["ms"]) == {"trunk", "proposals", "regions", "nms"}
+    assert set(found["ms"]) == {"backbone", "proposals", "regions", "nms"}
     assert 0 <= found["map50"] <= 1 and all(ms > 0 for ms in found["ms"].values())
 
 
@@ -101,8 +101,8 @@ def test_the_library_finds_the_same_boxes_with_our_weights():
             apart = (theirs["boxes"] - ours["boxes"][mine]).abs().amax(1)
             score = (theirs["scores"] - ours["scores"][mine]).abs()
             assert (same & (apart < 0.01) & (score < 1e-4)).sum() == 1
-    assert set(twin.timer.seconds) == {"trunk", "proposals", "regions"}
-    set_windows(twin, 1)
+    assert set(twin.timer.seconds) == {"backbone", "proposals", "regions"}
+    set_num_proposals(twin, 1)
     assert len(twin.net.rpn(*with_maps(twin, images[0]))[0][0]) == 1
 
 

@@ -42,7 +42,7 @@ class Pictures:
 
 
 def film():
-    answer = {"boxes": torch.tensor([[4.0, 4, 20, 20]]), "labels": torch.tensor([1])}
+    detected = {"boxes": torch.tensor([[4.0, 4, 20, 20]]), "labels": torch.tensor([1])}
     history = [
         {"step": s, "class": 1 / (s + 1), "box": 2 / (s + 1), "look": 3}
         for s in range(6)
@@ -51,7 +51,7 @@ def film():
     image, target = picture()
     one = image, {k: v[1:2] for k, v in target.items()}
     return localize.training_film(
-        [one], ("mug", "ball"), [[answer], [answer]], history, 3
+        [one], ("mug", "ball"), [[detected], [detected]], history, 3
     )
 
 
@@ -66,22 +66,24 @@ def walk():
     targets = [
         target | {"difficult": torch.zeros(3, dtype=torch.bool)} for _, target in some
     ]
-    answers = metric_widgets.pretend_detector(targets, 3, (40, 60))
-    return metric_widgets.walk_the_curve(some, answers, targets, ("mug", "ball"))
+    detections = metric_widgets.pretend_detector(targets, 3, (40, 60))
+    return metric_widgets.walk_the_curve(some, detections, targets, ("mug", "ball"))
 
 
 def small_rcnn():
-    model = RCNN(RegionNet(SmallResNet((4, 8, 8)), 3), 3, side=24, windows=30).eval()
+    model = RCNN(
+        RegionNet(SmallResNet((4, 8, 8)), 3), 3, side=24, num_proposals=30
+    ).eval()
     weight = torch.randn(model.net.size, 2), torch.zeros(2)
     boxes_too = 0.01 * torch.randn(2, model.net.size, 4), torch.zeros(2, 4)
-    model.set_readers(1.0, weight, boxes_too)
+    model.set_svms_and_regressors(1.0, weight, boxes_too)
     image = torch.from_numpy(photos()["shapes"]).permute(2, 0, 1) / 255
     return rcnn_widgets.stage_viewer(model, [image], ("mug", "ball"))
 
 
 def pieces():
-    trunk = SmallResNet((4, 8, 8))
-    return trunk, RegionHead(8, 3, pool_size=7, hidden=8)
+    backbone = SmallResNet((4, 8, 8))
+    return backbone, RegionHead(8, 3, pool_size=7, hidden=8)
 
 
 def two_detectors():
@@ -92,8 +94,8 @@ def two_detectors():
 
 
 def all_stages():
-    trunk, head = pieces()
-    model = FasterRCNN(trunk, RPN(8, AnchorGrid()), head).eval()
+    backbone, head = pieces()
+    model = FasterRCNN(backbone, RPN(8, AnchorGrid()), head).eval()
     image, target = picture()
     return faster_widgets.every_stage(model, [image] * 2, [target] * 2, ("mug", "ball"))
 
@@ -102,8 +104,10 @@ def at_all_settings():
     class Scenes(list):
         classes = ("mug", "ball")
 
-    trunk, head = pieces()
-    models = {"one": FasterRCNN(trunk, RPN(8, AnchorGrid()), head, min_score=0).eval()}
+    backbone, head = pieces()
+    models = {
+        "one": FasterRCNN(backbone, RPN(8, AnchorGrid()), head, min_score=0).eval()
+    }
     models["two"] = models["one"]
     numbers = torch.rand(9, 2), torch.tensor([4.0, 4, 30, 30]).expand(9, 2, 4)
     settings = [(n, count, iou) for n in models for count in (5, 9) for iou in (0.3, 1)]
@@ -112,7 +116,7 @@ def at_all_settings():
         Scenes([picture(), picture()]),
         {setting: 0.1 * i for i, setting in enumerate(settings)},
         {name: [numbers] * 2 for name in models},
-        {(n, count): {"trunk": 9.0 * count} for n, count, _ in settings},
+        {(n, count): {"backbone": 9.0 * count} for n, count, _ in settings},
     )
 
 
@@ -121,7 +125,7 @@ EXPLORERS = [
     (lambda: proposal_widgets.segments(photos()), {"picture": "turned"}),
     (lambda: proposal_widgets.hierarchy(photos()), {"level": 0}),
     (
-        lambda: proposal_widgets.windows_that_find(
+        lambda: proposal_widgets.proposals_that_find(
             [picture()], [torch.tensor([[4.0, 4, 12, 12], [20, 18, 50, 36]] * 20)]
         ),
         {"min_iou": 0.9},
@@ -129,7 +133,7 @@ EXPLORERS = [
     (walk, {"threshold": 0.8}),
     (walk, {"name": "mug"}),
     (small_rcnn, {"stage": "warped"}),
-    (small_rcnn, {"stage": "answer"}),
+    (small_rcnn, {"stage": "detections"}),
     (lambda: boxes.two_boxes(), {"x": 20}),
     (lambda: boxes.two_boxes(), {"height": 100}),
     (
@@ -156,7 +160,7 @@ EXPLORERS = [
         lambda: rpn_widgets.best_proposals(
             [picture()[0]] * 2, {"a": [picture()[1]["boxes"]] * 2}
         ),
-        {"windows": 1},
+        {"proposals": 1},
     ),
     (all_stages, {"stage": "proposals"}),
     (at_all_settings, {"nms_iou": 1}),

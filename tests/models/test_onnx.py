@@ -10,7 +10,7 @@ from torchvision import ops
 
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
-from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.imagenet import imagenet_backbone
 from course_utils.models.onnx import OnnxDetector, export_onnx
 from course_utils.models.photo_detector import PhotoFasterRCNN, load_detector
 from course_utils.ops.boxes import box_iou
@@ -29,7 +29,7 @@ def assert_same(ours, theirs):
 
 def small_model():
     torch.manual_seed(0)
-    model = PhotoFasterRCNN(imagenet_trunk(), 5, channels=32, hidden=32).eval()
+    model = PhotoFasterRCNN(imagenet_backbone(), 5, channels=32, hidden=32).eval()
     with torch.no_grad():  # larger numbers, so that boxes and classes differ
         for part in model.head.scores, model.head.deltas, model.rpn.head.deltas:
             part.weight.mul_(20)

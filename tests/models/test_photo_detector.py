@@ -1,4 +1,4 @@
-"""Detectors over the frozen trunk, on a few small pictures and invented maps."""
+"""Detectors over the frozen backbone, on a few small pictures and invented maps."""
 
 import shutil
 
@@ -19,7 +19,7 @@ from course_utils.data.feature_maps import (
 )
 from course_utils.evaluation.mistakes import sort_mistakes
 from course_utils.models import photo_detector
-from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.imagenet import imagenet_backbone
 from course_utils.models.photo_detector import (
     PhotoFasterRCNN,
     load_detector,
@@ -29,8 +29,8 @@ from course_utils.training.loop import fit
 
 
 @pytest.fixture(scope="module")
-def trunk():
-    return imagenet_trunk()
+def backbone():
+    return imagenet_backbone()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def few(tmp_path):
     return VOCDataset(tmp_path, "test", tabletop.classes)
 
 
-def test_folded_norms_change_nothing(trunk):
+def test_folded_norms_change_nothing(backbone):
     import timm
 
     from course_utils.models.imagenet import imagenet_weights
@@ -57,25 +57,27 @@ def test_folded_norms_change_nothing(trunk):
     image = torch.rand(2, 3, 96, 128)
     with torch.no_grad():
         expected = plain.eval()(2 * image - 1)[3:]
-    for ours, theirs in zip(trunk(image), expected):
+    for ours, theirs in zip(backbone(image), expected):
         assert (ours - theirs).abs().max() < 1e-3
         assert ours.std() > 0.1  # not just zeros
 
 
-def test_maps_are_cached_by_content(few, trunk, monkeypatch):
-    maps = frozen_maps("few", trunk, few, mirror=True)
+def test_maps_are_cached_by_content(few, backbone, monkeypatch):
+    maps = frozen_maps("few", backbone, few, mirror=True)
     assert maps.shape == (6, sum(np.prod(s) for s in SHAPES))
     fine, coarse = split_maps(torch.from_numpy(np.array(maps)))
     squares = torch.stack([feature_maps.to_square(few[i][0]) for i in range(3)])
-    assert torch.allclose(fine[:3], trunk(squares)[0], atol=0.02, rtol=0.01)
-    assert torch.allclose(coarse[3:], trunk(squares.flip(3))[1], atol=0.02, rtol=0.01)
+    assert torch.allclose(fine[:3], backbone(squares)[0], atol=0.02, rtol=0.01)
+    assert torch.allclose(
+        coarse[3:], backbone(squares.flip(3))[1], atol=0.02, rtol=0.01
+    )
     monkeypatch.setattr(feature_maps, "to_square", None)  # must not be needed again
-    again = frozen_maps("few", trunk, few, mirror=True)
+    again = frozen_maps("few", backbone, few, mirror=True)
     assert np.array_equal(maps, again)
     monkeypatch.undo()
     path = few.path("JPEGImages", few.ids[0])
     Image.new("RGB", (240, 180), "red").save(path)  # the learner changes a picture
-    changed = frozen_maps("few", trunk, few, mirror=True)
+    changed = frozen_maps("few", backbone, few, mirror=True)
     assert not np.array_equal(maps[0], changed[0])
     assert np.array_equal(maps[1], changed[1])
 
@@ -97,18 +99,18 @@ def test_targets_in_the_square_and_mirrored(few):
 
 
 @pytest.mark.slow
-def test_it_learns_three_pictures_by_heart(few, trunk, tmp_path):
+def test_it_learns_three_pictures_by_heart(few, backbone, tmp_path):
     torch.manual_seed(0)
-    maps = frozen_maps("few", trunk, few)
+    maps = frozen_maps("few", backbone, few)
     data = Photographs(few, maps)
-    model = PhotoFasterRCNN(trunk, 9, channels=64, hidden=256)
-    model.trunk.standardise(maps)
+    model = PhotoFasterRCNN(backbone, 9, channels=64, hidden=256)
+    model.backbone.standardise(maps)
     batch = list(zip(*[data[i] for i in range(3)]))
     fit(model, [batch] * 200, 1, lr=2e-3)
     model.eval()
     images = [few[i][0] for i in range(3)]
-    for answer, i in zip(model(images), range(3)):
-        kinds = sort_mistakes(answer, few.target(i), 0.3)
+    for detected, i in zip(model(images), range(3)):
+        kinds = sort_mistakes(detected, few.target(i), 0.3)
         # in pixels of the picture, not of the square
         assert len(kinds["right"]) > len(kinds["missed"]), kinds
     square = model([data[0][0]])[0]["boxes"]
@@ -121,7 +123,7 @@ def test_it_learns_three_pictures_by_heart(few, trunk, tmp_path):
     assert classes == list(few.classes) and not again.training
     assert torch.equal(again(images)[0]["boxes"], model(images)[0]["boxes"])
     assert set(again.state_dict()) == set(model.state_dict())
-    assert file.stat().st_size < 8e6  # the frozen trunk is left out
+    assert file.stat().st_size < 8e6  # the frozen backbone is left out
 
 
 def test_a_file_that_holds_no_detector(tmp_path):
@@ -163,7 +165,7 @@ def test_every_kind_of_mistake():
         "labels": torch.tensor([1, 2, 1, 1]),
         "difficult": torch.tensor([False, False, False, True]),
     }
-    answer = {
+    detected = {
         "boxes": boxes(
             [0, 0, 10, 10],  # right
             [0, 0, 10, 9],  # the same again
@@ -176,10 +178,10 @@ def test_every_kind_of_mistake():
         "labels": torch.tensor([1, 1, 1, 1, 2, 1, 2]),
         "scores": torch.tensor([0.9, 0.8, 0.7, 0.95, 0.6, 0.9, 0.2]),
     }
-    found = sort_mistakes(answer, target)
+    found = sort_mistakes(detected, target)
     expected = {"right": [0], "twice": [1], "class": [2], "place": [3]}
     assert found == expected | {"background": [4], "missed": [1, 2]}
-    none = {k: v[:0] for k, v in answer.items()}
+    none = {k: v[:0] for k, v in detected.items()}
     assert sort_mistakes(none, target)["missed"] == [0, 1, 2]
     empty = {k: v[:0] for k, v in target.items()}
-    assert len(sort_mistakes(answer, empty)["background"]) == 6
+    assert len(sort_mistakes(detected, empty)["background"]) == 6

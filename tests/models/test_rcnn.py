@@ -15,14 +15,14 @@ from course_utils.models.backbone import SmallResNet
 from course_utils.models.rcnn import (
     RCNN,
     RegionNet,
-    margins,
+    decision_function,
     region_features,
     warp_regions,
 )
 from course_utils.ops.boxes import decode_boxes
 from course_utils.ops.matching import match_boxes
 from course_utils.ops.nms import batched_nms
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.proposals.selective_search import dataset_proposals
 from course_utils.training import rcnn_stages
 from course_utils.training.loop import fit
@@ -115,7 +115,7 @@ def test_svm_seeks_the_hard_negatives():
     assert few[2] == [50]
 
     def false_alarms(svm):
-        return (margins(features, *svm[:2])[~positive, 0] > 0).sum()
+        return (decision_function(features, *svm[:2])[~positive, 0] > 0).sum()
 
     assert false_alarms((weight, bias)) < false_alarms(few)
 
@@ -190,11 +190,11 @@ def test_pick_answers_thresholds_margins_and_runs_nms_by_class():
     scores = torch.tensor([[2.3, -0.7], [1.1, 0.4], [-0.7, -2.0]])
     boxes = torch.tensor([[10.0, 10, 30, 30], [11, 10, 31, 30], [50, 50, 60, 60]])
     boxes = boxes[:, None].expand(-1, 2, 4)
-    answer = pick_answers(scores, boxes, (40, 28), min_score=0.0)
-    assert answer["labels"].tolist() == [1, 2], "one of each class survives"
-    assert answer["scores"].tolist() == pytest.approx([2.3, 0.4])
-    assert answer["boxes"].tolist() == [[10, 10, 28, 30], [11, 10, 28, 30]]
-    empty = pick_answers(scores[:0], boxes[:0], (40, 28), 0.0)
+    detected = postprocess_detections(scores, boxes, (40, 28), min_score=0.0)
+    assert detected["labels"].tolist() == [1, 2], "one of each class survives"
+    assert detected["scores"].tolist() == pytest.approx([2.3, 0.4])
+    assert detected["boxes"].tolist() == [[10, 10, 28, 30], [11, 10, 28, 30]]
+    empty = postprocess_detections(scores[:0], boxes[:0], (40, 28), 0.0)
     assert empty["boxes"].shape == (0, 4) and empty["labels"].dtype == torch.int64
 
 
@@ -221,11 +221,11 @@ def test_fine_tuning_learns_and_batches_are_a_quarter_positive(trained):
     labels = [f["labels"] for f in facts]
     batches = RegionBatches(images, regions, labels, 32, 8, 12)
     assert len(batches) == 3
-    for crops, answer in batches:
+    for crops, detected in batches:
         assert crops.shape[1:] == (3, 32, 32) and crops.min() >= 0 and crops.max() <= 1
-        positive = (answer["labels"] > 0).sum()
-        assert 0 < positive <= len(answer["labels"]) / 4 + 1
-        assert (answer["labels"] >= 0).all()
+        positive = (detected["labels"] > 0).sum()
+        assert 0 < positive <= len(detected["labels"]) / 4 + 1
+        assert (detected["labels"] >= 0).all()
 
 
 def test_features_are_cached_and_made_again_for_other_weights(trained, monkeypatch):
@@ -245,11 +245,11 @@ def test_features_are_cached_and_made_again_for_other_weights(trained, monkeypat
     again = cached_features("t", net, images, regions, 32)
     assert not calls and np.array_equal(first, again)
     with torch.no_grad():
-        next(net.trunk.parameters()).mul_(2)
+        next(net.backbone.parameters()).mul_(2)
     cached_features("t", net, images, regions, 32)
     assert calls, "other weights, other features"
     with torch.no_grad():
-        next(net.trunk.parameters()).div_(2)
+        next(net.backbone.parameters()).div_(2)
 
 
 def test_mirrored_pairs_are_those_of_the_mirrored_scene(trained):
@@ -289,23 +289,25 @@ def test_the_whole_detector(trained):
         parts["deltas"][good],
         9,
     )
-    model = RCNN(net, 9, side=32, windows=60)
+    model = RCNN(net, 9, side=32, num_proposals=60)
     with pytest.raises(RuntimeError, match="trained in stages"):
         model([images[0].float() / 255])
-    model.set_readers(1.0, svm[:2], regression)
+    model.set_svms_and_regressors(1.0, svm[:2], regression)
     model.eval()
     start = time.perf_counter()
-    answers = model([image.float() / 255 for image in images[:3]])
+    detections = model([image.float() / 255 for image in images[:3]])
     wall = time.perf_counter() - start
     assert set(model.timer.seconds) == {"proposals", "regions", "nms"}
     assert 0.5 * wall < sum(model.timer.seconds.values()) < wall
-    for answer in answers:
-        assert answer["boxes"].shape == (len(answer["scores"]), 4)
-        assert (answer["scores"] >= model.min_score).all()
-        kept = batched_nms(answer["boxes"], answer["scores"], answer["labels"], 0.3)
-        assert len(kept) == len(answer["scores"]), "no two of a class overlap"
+    for detected in detections:
+        assert detected["boxes"].shape == (len(detected["scores"]), 4)
+        assert (detected["scores"] >= model.min_score).all()
+        kept = batched_nms(
+            detected["boxes"], detected["scores"], detected["labels"], 0.3
+        )
+        assert len(kept) == len(detected["scores"]), "no two of a class overlap"
     # The weights travel as one state dict, readers included.
     twin = RCNN(RegionNet(SmallResNet((8, 16, 32)), 9), 9, 32, 60).eval()
     twin.load_state_dict(model.state_dict())
     again = twin([images[0].float() / 255])[0]
-    assert torch.equal(again["boxes"], answers[0]["boxes"])
+    assert torch.equal(again["boxes"], detections[0]["boxes"])

@@ -74,9 +74,9 @@ def test_images_of_any_size_and_without_objects(classify):
     assert all(value.isfinite() for value in losses.values()) and losses["box"] == 0
     with pytest.raises(ValueError, match="1..3"):
         model(images, [target_of([[0, 0, 5, 5]], [4]), targets[0]])
-    for answer, image in zip(model.eval()(images), images):
-        assert set(answer) == {"boxes", "labels", "scores"}
-        assert (answer["boxes"][:, 2] <= image.shape[2]).all()
+    for detected, image in zip(model.eval()(images), images):
+        assert set(detected) == {"boxes", "labels", "scores"}
+        assert (detected["boxes"][:, 2] <= image.shape[2]).all()
 
 
 def test_it_learns_two_images_by_heart():
@@ -87,10 +87,10 @@ def test_it_learns_two_images_by_heart():
     images[1][:, 0:56, 4:60] = torch.tensor([0, 1.0, 0]).view(3, 1, 1)
     targets = [target_of([[10, 10, 30, 30]], [1]), target_of([[4, 0, 60, 56]], [2])]
     fit(model, [(images, targets)] * 10, 10, lr=5e-3)
-    for answer, target in zip(model.eval()(images), targets):
-        assert answer["labels"][0] == target["labels"][0]
-        assert answer["scores"][0] > 0.5
-        assert (answer["boxes"][0] - target["boxes"][0]).abs().max() < 4
+    for detected, target in zip(model.eval()(images), targets):
+        assert detected["labels"][0] == target["labels"][0]
+        assert detected["scores"][0] > 0.5
+        assert (detected["boxes"][0] - target["boxes"][0]).abs().max() < 4
 
 
 def test_large_objects_train_the_coarse_map():

@@ -198,10 +198,10 @@ def test_iou_equal_to_the_threshold_on_paper(tenths):
     target["difficult"] = torch.tensor([False])
     recall = proposal_recall([pair[1:]], [target], 9, (limit, limit + 1e-6))
     assert list(recall.values())[:2] == [1, 0]
-    answer = {"boxes": pair[1:], "labels": torch.tensor([1])}
-    answer |= {"scores": torch.tensor([0.9])}
+    detected = {"boxes": pair[1:], "labels": torch.tensor([1])}
+    detected |= {"scores": torch.tensor([0.9])}
     for method in METHODS:
-        found = evaluate([answer], [target], ["dog"], method, (limit,))
+        found = evaluate([detected], [target], ["dog"], method, (limit,))
         assert found["map"] == pytest.approx(1)
 
 

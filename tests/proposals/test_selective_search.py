@@ -297,10 +297,10 @@ def test_recall_is_not_below_opencv_quality():
     cv2.setRNGSeed(0)
     ours = [selective_search(image) for image in images]
     theirs = [opencv_search(image, True) for image in images]
-    for windows in (50, 100, 200, 500):
-        a = proposal_recall(ours, targets, windows)
-        b = proposal_recall(theirs, targets, windows)
-        assert a[0.5] >= b[0.5] - 0.01 and a["mabo"] >= b["mabo"] - 0.01, windows
+    for num_proposals in (50, 100, 200, 500):
+        a = proposal_recall(ours, targets, num_proposals)
+        b = proposal_recall(theirs, targets, num_proposals)
+        assert a[0.5] >= b[0.5] - 0.01 and a["mabo"] >= b["mabo"] - 0.01, num_proposals
 
 
 def test_dataset_proposals_are_kept_and_follow_the_files(monkeypatch):

@@ -47,24 +47,24 @@ def test_it_learns_and_keeps_a_history():
     assert history[0]["lr"] < history[20]["lr"] > history[-1]["lr"] > 0
 
 
-def test_a_trunk_can_learn_at_a_rate_of_its_own():
+def test_a_backbone_can_learn_at_a_rate_of_its_own():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.trunk, self.head = Line(), Line()
-            self.trunk.fixed = nn.Parameter(torch.ones(1), requires_grad=False)
+            self.backbone, self.head = Line(), Line()
+            self.backbone.fixed = nn.Parameter(torch.ones(1), requires_grad=False)
 
         def forward(self, images, targets):
-            trunk, head = self.trunk(images, targets), self.head(images, targets)
-            return {"trunk": trunk["box"], "head": head["box"]}
+            backbone, head = self.backbone(images, targets), self.head(images, targets)
+            return {"backbone": backbone["box"], "head": head["box"]}
 
     model = Model()
-    settings = {"lr": 0.1, "trunk_lr": 0.02, "weight_decay": 0}
+    settings = {"lr": 0.1, "backbone_lr": 0.02, "weight_decay": 0}
     history = fit(model, batches(1), 1, **settings)
     # the first step of Adam is as long as the rate, here a warm-up of one step
     assert model.head.weight.item() == pytest.approx(4 - 0.1, abs=1e-4)
-    assert model.trunk.weight.item() == pytest.approx(4 - 0.02, abs=1e-4)
-    assert model.trunk.fixed.item() == 1
+    assert model.backbone.weight.item() == pytest.approx(4 - 0.02, abs=1e-4)
+    assert model.backbone.fixed.item() == 1
     assert history[0]["lr"] == 0.1, "the history shows the rate of the new layers"
 
 

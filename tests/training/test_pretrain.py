@@ -8,11 +8,10 @@ from course_utils.core.precision import mixed_precision
 from course_utils.core.weights import train_or_load
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
-from course_utils.models import backbone
 from course_utils.models.backbone import ResidualBlock, SmallResNet
 from course_utils.models.fast_rcnn import FastRCNN, RegionHead
 from course_utils.models.faster_rcnn import new_faster_rcnn
-from course_utils.models.imagenet import imagenet_trunk
+from course_utils.models.imagenet import imagenet_backbone
 from course_utils.models.localizer import LocalizeHead, Localizer
 from course_utils.models.photo_detector import PhotoFasterRCNN
 from course_utils.models.single_shot import SingleShot
@@ -98,7 +97,7 @@ def test_hidden_parts_lie_on_objects():
     assert (hide_parts(image, target["boxes"], chance=0.0) == image).all()
 
 
-def test_the_trunk_comes_with_the_course():
+def test_the_backbone_comes_with_the_course():
     def never(_):
         pytest.fail("trained although the weights are shipped")
 
@@ -123,7 +122,12 @@ def test_no_network_trains_a_strided_1x1_convolution():
     # On processors with AVX-512 and without AMX the gradient of such a layer, with few
     # channels, takes the whole process down (torch 2.14.1).
     thin = SmallResNet((8, 8, 8))
-    networks = [thin, SingleShot(thin, 3), new_faster_rcnn(thin, 3), imagenet_trunk()]
+    networks = [
+        thin,
+        SingleShot(thin, 3),
+        new_faster_rcnn(thin, 3),
+        imagenet_backbone(),
+    ]
     networks += [
         PhotoFasterRCNN(None, 3),
         Localizer(thin, LocalizeHead(8, 3), (60, 80)),
@@ -174,16 +178,16 @@ def test_detectors_train_in_bfloat16_but_for_photographs(monkeypatch):
         assert seen == [kind, kind]
 
 
-def test_a_trunk_gives_float32_in_both_modes(monkeypatch):
+def test_a_backbone_gives_float32_in_both_modes(monkeypatch):
     known = lambda: {"amx_bf16": True}  # noqa: E731
     monkeypatch.setattr(torch.cpu, "get_capabilities", known, raising=False)
     torch.manual_seed(0)
-    trunk, images = SmallResNet((8, 8, 8)), torch.rand(2, 3, 32, 40)
-    rough = trunk.train()(images)
+    backbone, images = SmallResNet((8, 8, 8)), torch.rand(2, 3, 32, 40)
+    rough = backbone.train()(images)
     monkeypatch.setattr(backbone, "mixed_precision", lambda *_: mixed_precision(0))
-    exact = trunk(images)
+    exact = backbone(images)
     assert rough.dtype == exact.dtype == torch.float32
     difference = (rough - exact).abs().max()
     assert 0 < difference < 0.1 * exact.abs().max()
     exact.sum().backward()
-    assert all(w.grad.dtype == torch.float32 for w in trunk.parameters())
+    assert all(w.grad.dtype == torch.float32 for w in backbone.parameters())

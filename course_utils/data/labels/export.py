@@ -20,22 +20,22 @@ from course_utils.data.voc import FLAGS, add, check_first_pixel
 from course_utils.ops.boxes import check_boxes, clip_boxes
 
 
-def check_answer(answer, classes, where):
-    """(boxes (N, 4), labels, scores or None) of an answer; raises ValueError."""
-    boxes = check_boxes(answer["boxes"], where).cpu()
-    labels = torch.as_tensor(answer["labels"]).tolist()
+def check_detections(detected, classes, where):
+    """(boxes (N, 4), labels, scores or None) of detections; raises ValueError."""
+    boxes = check_boxes(detected["boxes"], where).cpu()
+    labels = torch.as_tensor(detected["labels"]).tolist()
     if len(labels) != len(boxes):
         raise ValueError(f"{where}: {len(boxes)} boxes but {len(labels)} labels")
     if not all(1 <= label <= len(classes) for label in labels):
         raise ValueError(f"{where}: labels {labels} are not all in 1..{len(classes)}")
-    scores = answer.get("scores")
+    scores = detected.get("scores")
     return boxes, labels, None if scores is None else torch.as_tensor(scores).tolist()
 
 
-def write_voc_xml(path, size, answer, classes, filename=None, first_pixel=1):
+def write_voc_xml(path, size, detected, classes, filename=None, first_pixel=1):
     """Write boxes as a VOC XML file; no corner is moved, decimals stay as they are.
 
-    size: (width, height) of the image. answer: a dict of ``boxes`` (N, 4) half-open
+    size: (width, height) of the image. detections: a dict of ``boxes`` (N, 4) half-open
     pixels and ``labels`` (N,), with ``scores`` and the flags ``difficult``,
     ``truncated``, ``occluded`` and ``iscrowd`` (N,) if there are any; a crowd is
     difficult, too. classes: the names of labels 1..K. filename: the image's, by default
@@ -48,8 +48,8 @@ def write_voc_xml(path, size, answer, classes, filename=None, first_pixel=1):
     if first_pixel is None:
         raise ValueError(f"{path}: first_pixel None; write 1 (VOC's rule) or 0")
     check_first_pixel(first_pixel)
-    boxes, labels, scores = check_answer(answer, classes, str(path))
-    flags = {tag: list_flags(answer, tag, len(boxes), path) for tag in FLAGS}
+    boxes, labels, scores = check_detections(detected, classes, str(path))
+    flags = {tag: list_flags(detected, tag, len(boxes), path) for tag in FLAGS}
     root = ElementTree.Element("annotation")
     add_nodes(root, filename=filename or path.stem + ".jpg")
     source = add_nodes(root, source=None)
@@ -60,7 +60,7 @@ def write_voc_xml(path, size, answer, classes, filename=None, first_pixel=1):
         node = add_nodes(root, object=None)
         add_nodes(node, name=classes[labels[i] - 1], pose="Unspecified")
         add_nodes(node, truncated=flags["truncated"][i])
-        if "occluded" in answer:
+        if "occluded" in detected:
             add_nodes(node, occluded=flags["occluded"][i])
         crowd = flags["iscrowd"][i]
         add_nodes(node, difficult=flags["difficult"][i] or crowd)
@@ -76,9 +76,9 @@ def write_voc_xml(path, size, answer, classes, filename=None, first_pixel=1):
     write_text(path, ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
-def list_flags(answer, tag, count, where):
-    """A flag of an answer as 0 or 1 for each box, 0 where it has none of that name."""
-    flags = answer.get(tag)
+def list_flags(detected, tag, count, where):
+    """A flag of detections as 0 or 1 for each box, 0 where it has none of that name."""
+    flags = detected.get(tag)
     flags = [0] * count if flags is None else torch.as_tensor(flags).tolist()
     if len(flags) != count:
         raise ValueError(f"{where}: {count} boxes but {len(flags)} of {tag}")
@@ -93,25 +93,27 @@ def add_nodes(node, **children):
     return child
 
 
-def write_coco_json(path, images, answers, classes):
+def write_coco_json(path, images, detections, classes):
     """Write boxes as a COCO data set file with images, categories and annotations.
 
-    images: a (file name, (width, height)) for each image, in pixels; answers: for each
+    images: a (file name, (width, height)) for each image, in pixels; detections: for each
     a dict of ``boxes`` (N, 4) and ``labels`` (N,), with ``scores`` and the flags
     ``iscrowd`` and ``difficult`` (which COCO does not know, but keeps) if there are
     any. Ids count from 1; a category's is its label. Raises ValueError. Lesson 13.
     """
-    if len(images) != len(answers):
-        raise ValueError(f"{len(answers)} answers for {len(images)} images: one each")
+    if len(images) != len(detections):
+        raise ValueError(
+            f"{len(detections)} detections for {len(images)} images: one each"
+        )
     content = {"images": [], "categories": [], "annotations": []}
     for label, name in enumerate(classes, 1):
         content["categories"].append({"id": label, "name": name})
-    for image_id, ((name, size), answer) in enumerate(zip(images, answers), 1):
+    for image_id, ((name, size), detected) in enumerate(zip(images, detections), 1):
         entry = {"id": image_id, "file_name": str(name)}
         content["images"].append(entry | {"width": size[0], "height": size[1]})
-        boxes, labels, scores = check_answer(answer, classes, f"image {name}")
+        boxes, labels, scores = check_detections(detected, classes, f"image {name}")
         crowd, difficult = (
-            list_flags(answer, tag, len(boxes), f"image {name}")
+            list_flags(detected, tag, len(boxes), f"image {name}")
             for tag in ("iscrowd", "difficult")
         )
         for i, box in enumerate(coco_boxes(boxes)):
@@ -137,23 +139,23 @@ def coco_boxes(boxes):
     return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
 
 
-def write_coco_results(path, image_ids, answers, category_ids=None):
+def write_coco_results(path, image_ids, detections, category_ids=None):
     """Write detections as the results file that pycocotools' `loadRes` takes.
 
-    image_ids: the id of each image in the COCO data set file; answers: for each a dict
+    image_ids: the id of each image in the COCO data set file; detections: for each a dict
     of ``boxes`` (N, 4) half-open pixels, ``labels`` (N,) and ``scores`` (N,).
     category_ids: the category's id of label 1, 2 ...; by default the label itself, as
     `write_coco_json` numbers them. Raises ValueError. Lesson 13.
     """
     image_ids, marks = list(image_ids), []
-    if len(image_ids) != len(answers):
-        raise ValueError(f"{len(answers)} answers for {len(image_ids)} image ids")
+    if len(image_ids) != len(detections):
+        raise ValueError(f"{len(detections)} detections for {len(image_ids)} image ids")
     if len(set(image_ids)) != len(image_ids):
         raise ValueError("image_ids: an id occurs twice; give each image its own")
-    for image_id, answer in zip(image_ids, answers):
-        highest = max(torch.as_tensor(answer["labels"]).tolist(), default=0)
+    for image_id, detected in zip(image_ids, detections):
+        highest = max(torch.as_tensor(detected["labels"]).tolist(), default=0)
         known = category_ids or range(1, int(highest) + 1)
-        boxes, labels, scores = check_answer(answer, known, f"image {image_id}")
+        boxes, labels, scores = check_detections(detected, known, f"image {image_id}")
         if scores is None or len(scores) != len(labels):
             raise ValueError(f"image {image_id}: a results file needs a score each")
         for box, label, score in zip(coco_boxes(boxes), labels, scores):
@@ -271,15 +273,15 @@ def write_image(root, name, record, classes, first_pixel=1):
         raise ValueError(f"{file}: classes {sorted(unknown)} are not in the list")
     boxes = check_boxes(upright_boxes(record, picture), str(file))
     size = picture.upright
-    answer = {
+    detected = {
         "boxes": clip_boxes(boxes, size[::-1]),
         "labels": [classes.index(o["name"]) + 1 for o in record["objects"]],
     }
     for flag in FLAGS:
         if any(flag in o for o in record["objects"]):
-            answer[flag] = [o.get(flag, False) for o in record["objects"]]
+            detected[flag] = [o.get(flag, False) for o in record["objects"]]
     xml = root / "Annotations" / f"{name}.xml"
-    write_voc_xml(xml, size, answer, classes, first_pixel=first_pixel)
+    write_voc_xml(xml, size, detected, classes, first_pixel=first_pixel)
     target = root / "JPEGImages" / f"{name}.jpg"
     if picture.format in ("JPEG", "MPO") and picture.orientation == 1:
         shutil.copyfile(file, target)

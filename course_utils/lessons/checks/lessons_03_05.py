@@ -134,9 +134,9 @@ def label_of_a_region(function):
 
 @exercise("05.2 hard negatives")
 def hard_negatives(function):
-    margins = torch.tensor([0.5, -0.2, -1.0, -3.0, 2.0, -0.9])
+    decision_function = torch.tensor([0.5, -0.2, -1.0, -3.0, 2.0, -0.9])
     known = torch.tensor([False, False, False, False, True, False])
-    got = as_tensor(function(margins, known)).long().tolist()
+    got = as_tensor(function(decision_function, known)).long().tolist()
     hints = {
         (0, 1, 5): None,
         (0,): "those within the margin, above -1, are hard too, not only the wrong",
@@ -151,7 +151,7 @@ def hard_negatives(function):
 
 
 @exercise("05.3 windows through the network")
-def windows_through_the_network(function):
+def proposals_through_the_network(function):
     got = float(attempted(function(2000, 227, 500, 375)))
     want = 2000 * 227 * 227 / (500 * 375)
     if abs(got - want) < 0.5:

@@ -183,8 +183,8 @@ def all_four_losses(function):
     return hint_for(got, hints, f"losses 1, 2, 4 and 8 gave {got:g}")
 
 
-@exercise("09.3 freeze the trunk")
-def freeze_the_trunk(function):
+@exercise("09.3 freeze the backbone")
+def freeze_the_backbone(function):
     net = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.ReLU())
     head = nn.Linear(1, 1)
     before = {k: v.clone() for k, v in net.state_dict().items()}
@@ -196,4 +196,4 @@ def freeze_the_trunk(function):
     if changed:
         return f"{changed[0]} changed in a forward pass: batch norm needs eval()"
     if not all(p.requires_grad for p in head.parameters()):
-        return "only the trunk is to be frozen"
+        return "only the backbone is to be frozen"

@@ -119,7 +119,7 @@ def cache_seconds(function):
         (150.0, 40.0): "writing takes time as well as reading",
         (150.0, 30.0): "add the disk: one writing and a reading in each pass",
         (150.0, 32.0): "the maps are read in each pass, not once",
-        (30.0, 42.0): "without a cache the trunk runs in each pass",
+        (30.0, 42.0): "without a cache the backbone runs in each pass",
         (160.0, 42.0): "without a cache nothing is written or read",
     }
     return hint_for(got, hints, f"1,000 photographs in 5 passes gave {got}")

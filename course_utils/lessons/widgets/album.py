@@ -117,18 +117,18 @@ class Album:
         drawn = [
             d if corners_of(d) in map(corners_of, there) else whole(d) for d in drawn
         ]
-        answer = box_answer(drawn, (width, height))
+        detected = drawn_boxes(drawn, (width, height))
         names = self.names(drawn)
-        if not all(answer["names"]):
+        if not all(detected["names"]):
             raise ValueError("a box has no class; choose one, then press C")
-        labels = [names.index(name) + 1 for name in answer["names"]]
+        labels = [names.index(name) + 1 for name in detected["names"]]
         path.parent.mkdir(parents=True, exist_ok=True)
         backup = path.with_name(path.name + ".bak")
         if path.is_file() and not backup.exists():
             shutil.copy2(path, backup)
-        answer |= {"labels": labels}
+        detected |= {"labels": labels}
         size, name = (width, height), self.image.name
-        write_voc_xml(path, size, answer, names, name, first_pixel=rule)
+        write_voc_xml(path, size, detected, names, name, first_pixel=rule)
         return len(labels)
 
     def names(self, drawn):
@@ -149,7 +149,7 @@ def whole(drawn):
     return drawn | {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
 
 
-def box_answer(drawn, size):
+def drawn_boxes(drawn, size):
     """Boxes as the widget has them -> dict of boxes (N, 4), names and flags.
 
     Drawn from the right or upwards they have a negative width or height. size: (width,

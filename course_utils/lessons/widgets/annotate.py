@@ -17,7 +17,7 @@ from course_utils.lessons.widgets import (
     error_text,
     picture_of,
 )
-from course_utils.lessons.widgets.album import SHOWN_BY_BROWSERS, Album, box_answer
+from course_utils.lessons.widgets.album import SHOWN_BY_BROWSERS, Album, drawn_boxes
 
 
 def browser_bytes(path):
@@ -155,12 +155,12 @@ class Annotator:
     def still(self):
         """A Figure of the present image with its boxes."""
         image, drawn = read_pixels(self.album.image), self.widget.bboxes
-        answer = box_answer(drawn, (image.shape[2], image.shape[1]))
+        detected = drawn_boxes(drawn, (image.shape[2], image.shape[1]))
         names = self.album.names(drawn)
-        colors = [plot.color_of(names.index(name) + 1) for name in answer["names"]]
+        colors = [plot.color_of(names.index(name) + 1) for name in detected["names"]]
         figure, (ax,) = empty_figure(560, 450)
         plot.show_image(image, ax, self.album.image.name)
-        plot.draw_boxes(answer["boxes"], answer["names"], colors, ax)
+        plot.draw_boxes(detected["boxes"], detected["names"], colors, ax)
         return figure
 
     def _repr_mimebundle_(self, include=None, exclude=None):

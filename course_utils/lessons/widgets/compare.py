@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from course_utils.core.devices import to_device
-from course_utils.evaluation.compare import answers_from, pareto_front
+from course_utils.evaluation.compare import detections_from, pareto_front
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import (
     Explorer,
@@ -54,7 +54,7 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
     models {name: detector}; table, numbers: of `compare.settings_table`; times: of
     `compare.phase_times`.
     """
-    windows = sorted({count for _, count, _ in table})
+    num_proposals = sorted({count for _, count, _ in table})
     ious = sorted({iou for _, _, iou in table})
     half = PANEL * len(models) // 2, 240  # pixels of each lower part, across and down
 
@@ -86,12 +86,12 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
         panels, titles = [], []
         for name, model in models.items():
             some = to_device(numbers[name][picture], "cpu")
-            answer = answers_from(some, model, image.shape[1:], count, nms_iou)
-            # R-CNN's margins: 0 is its middle, as 1/2 is that of a probability.
+            detected = detections_from(some, model, image.shape[1:], count, nms_iou)
+            # R-CNN's decision values: 0 is its middle, as 1/2 is that of a probability.
             limit = 2 * score - 1 if model.min_score < 0 else score
-            kept = int((answer["scores"] >= limit).sum())
-            best = answer["scores"].argsort(descending=True, stable=True)
-            shown = {k: v[best[: min(kept, DRAWN)]] for k, v in answer.items()}
+            kept = int((detected["scores"] >= limit).sum())
+            best = detected["scores"].argsort(descending=True, stable=True)
+            shown = {k: v[best[: min(kept, DRAWN)]] for k, v in detected.items()}
             panels.append(plot.target_pixels(image, shown, scenes.classes, PANEL - 4))
             more = f", best {DRAWN} drawn" if kept > DRAWN else ""
             titles.append(f"{name}: {kept} boxes{more}")
@@ -102,14 +102,14 @@ def speed_and_accuracy(models, scenes, table, numbers, times):
         return figure
 
     with young_garbage():  # all of them now, so that no move waits
-        for count in windows:
+        for count in num_proposals:
             bars(count)
             for nms_iou in ious:
                 pareto(count, nms_iou)
     return Explorer(
         draw,
         picture=slider("picture", 0, len(scenes) - 1, 0),
-        count=steps("proposals", windows, windows[-2]),
+        count=steps("proposals", num_proposals, num_proposals[-2]),
         nms_iou=steps("NMS at IoU", ious, ious[0]),
         score=slider("least score", 0.05, 0.95, 0.5, 0.05),
     )

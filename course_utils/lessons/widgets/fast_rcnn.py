@@ -8,16 +8,16 @@ from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, figure_of_panels, slider, steps
 from course_utils.proposals.selective_search import selective_search
 
-WINDOWS = (20, 50, 100, 200)
-PHASES = ("proposals", "trunk", "regions", "nms")
+NUM_PROPOSALS = (20, 50, 100, 200)
+PHASES = ("proposals", "backbone", "regions", "nms")
 PHASE_COLORS = ("#BBBBBB", "#0072B2", "#E69F00", "#009E73")
 
 
-def timed_answer(model, image, windows):
-    """One detector's answer to one image, and {phase: milliseconds} of the call."""
-    model.windows, model.timer = windows, Timer()
-    answer = predict_one(model, image)
-    return answer, {k: 1000 * v for k, v in model.timer.seconds.items()}
+def timed_detections(model, image, num_proposals):
+    """One detector's detections to one image, and {phase: milliseconds} of the call."""
+    model.num_proposals, model.timer = num_proposals, Timer()
+    detected = predict_one(model, image)
+    return detected, {k: 1000 * v for k, v in model.timer.seconds.items()}
 
 
 def time_bars(times, ax=None, columns=4):
@@ -30,7 +30,7 @@ def time_bars(times, ax=None, columns=4):
         left = 0.0
         for phase, color in zip(PHASES, PHASE_COLORS):
             value = split.get(phase, 0.0)
-            text = phase if row == 0 or phase == "trunk" else None
+            text = phase if row == 0 or phase == "backbone" else None
             ax.barh(row, value, left=left, color=color, label=text)
             left += value
         ax.text(left, row, f" {left:.0f} ms", va="center", fontsize=9)
@@ -46,7 +46,7 @@ def time_bars(times, ax=None, columns=4):
 
 
 def side_by_side(models, images, classes):
-    """Explorer: the answers and times of {name: detector} on the same picture.
+    """Explorer: the detections and times of {name: detector} on the same picture.
 
     All are made and timed at the start, so that no move waits: about a second for each
     two pictures.
@@ -54,19 +54,19 @@ def side_by_side(models, images, classes):
     images = to_device(list(images), "cpu")
     selective_search(images[0], 10)  # warm up, so that times compare
     made = {
-        (name, picture, windows): timed_answer(model, image, windows)
+        (name, picture, num_proposals): timed_detections(model, image, num_proposals)
         for picture, image in enumerate(images)
         for name, model in models.items()
-        for windows in WINDOWS
+        for num_proposals in NUM_PROPOSALS
     }
 
-    def draw(picture, windows, best):
+    def draw(picture, num_proposals, best):
         times, panels = {}, []
         for name in models:
-            answer, times[name] = made[name, picture, windows]
-            # The best few, because margins and probabilities have no common scale.
-            order = answer["scores"].argsort(descending=True, stable=True)[:best]
-            kept = {k: v[order] for k, v in answer.items()}
+            detected, times[name] = made[name, picture, num_proposals]
+            # The best few, because decision values and probabilities have no common scale.
+            order = detected["scores"].argsort(descending=True, stable=True)[:best]
+            kept = {k: v[order] for k, v in detected.items()}
             panels.append(plot.target_pixels(images[picture], kept, classes, 316))
         whole, high = 320 * len(models) + 320, panels[0].shape[0] + 30
         figure = figure_of_panels(panels, models, (whole, high))
@@ -76,6 +76,6 @@ def side_by_side(models, images, classes):
     return Explorer(
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
-        windows=steps("windows", WINDOWS, WINDOWS[-1]),
+        num_proposals=steps("proposals", NUM_PROPOSALS, NUM_PROPOSALS[-1]),
         best=slider("best boxes", 1, 10, 5),
     )

@@ -5,11 +5,19 @@ import torch
 from course_utils.core.devices import device_of, to_device
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, choice, empty_figure, slider
-from course_utils.models.fast_rcnn import head_answers, sample_regions
-from course_utils.ops.boxes import STDS, clip_boxes, decode_boxes
-from course_utils.ops.postprocess import pick_proposals
+from course_utils.models.fast_rcnn import head_detections, sample_regions
+from course_utils.ops.boxes import BOX_DELTA_STDS, clip_boxes, decode_boxes
+from course_utils.ops.postprocess import filter_proposals
 
-STAGES = ("anchors", "objectness", "moved", "proposals", "sampled", "pooled", "answer")
+STAGES = (
+    "anchors",
+    "objectness",
+    "moved",
+    "proposals",
+    "sampled",
+    "pooled",
+    "detections",
+)
 
 
 @torch.no_grad()
@@ -22,10 +30,10 @@ def stages(model, image):
     ``deltas`` (N, K, 4); all on the image's device, whatever the model's.
     """
     given, image = image.device, image.to(device_of(model))
-    features = model.trunk(model.prepare([image])[0])
+    features = model.backbone(model.prepare([image])[0])
     objectness, deltas, anchors = model.rpn(features)
-    moved = decode_boxes(deltas[0], anchors, STDS)
-    proposals, _ = pick_proposals(
+    moved = decode_boxes(deltas[0], anchors, BOX_DELTA_STDS)
+    proposals, _ = filter_proposals(
         objectness[0], moved, image.shape[1:], model.rpn.before, 100
     )
     pooled = model.pooled(features, [proposals])
@@ -45,7 +53,7 @@ def stages(model, image):
 
 
 def every_stage(model, images, targets, classes):
-    """Explorer: from anchors to the answer, stage by stage."""
+    """Explorer: from anchors to the detections, stage by stage."""
     images, targets = (to_device(list(v), "cpu") for v in (images, targets))
     made = {}
 
@@ -96,9 +104,9 @@ def every_stage(model, images, targets, classes):
             text = "pooled features of the first 24 proposals (largest channel)"
         else:
             scores, deltas = made_of["scores"][:count], made_of["deltas"][:count]
-            answer = head_answers(scores, deltas, [proposals], [size], score)[0]
-            plot.draw_target(answer, classes, ax)
-            text = f"answer: {len(answer['boxes'])} boxes"
+            detected = head_detections(scores, deltas, [proposals], [size], score)[0]
+            plot.draw_target(detected, classes, ax)
+            text = f"detections: {len(answer['boxes'])} boxes"
         ax.set_title(text, fontsize=11)
         return figure
 

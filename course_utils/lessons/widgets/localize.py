@@ -9,40 +9,40 @@ from course_utils.ops.boxes import box_iou
 TRUTH, GUESS = "#56B4E9", "#E69F00"
 
 
-def draw_guess(image, target, answer, classes, ax):
-    """One picture with the true box (blue) and the answer (orange); returns the IoU.
+def draw_guess(image, target, detected, classes, ax):
+    """One picture with the ground-truth box (blue) and the detections (orange); returns the IoU.
 
     Of several boxes it is the mean, in pairs from left to right.
     """
-    target, answer = to_device(target, "cpu"), to_device(answer, "cpu")
+    target, detected = to_device(target, "cpu"), to_device(detected, "cpu")
     plot.show_image(image, ax)
-    names = [classes[label - 1] for label in answer["labels"].tolist()]
+    names = [classes[label - 1] for label in detected["labels"].tolist()]
     plot.draw_boxes(target["boxes"], None, TRUTH, ax, width=2)
-    plot.draw_boxes(answer["boxes"], names, GUESS, ax, width=2)
-    found, true = left_to_right(answer)[0], left_to_right(target)[0]
+    plot.draw_boxes(detected["boxes"], names, GUESS, ax, width=2)
+    found, true = left_to_right(detected)[0], left_to_right(target)[0]
     return float(box_iou(found, true).diagonal().mean())
 
 
-def guesses(pictures, answers, classes):
-    """Draw (image, target) pairs in rows of four with their answers and IoUs."""
+def guesses(pictures, detections, classes):
+    """Draw (image, target) pairs in rows of four with their detections and IoUs."""
     axes = plot.panels(len(pictures), 4, (2.2, 1.65), ["IoU"] * len(pictures))
-    for ax, picture, answer in zip(axes, pictures, answers):
-        iou = draw_guess(*picture, answer, classes, ax)
+    for ax, picture, detected in zip(axes, pictures, detections):
+        iou = draw_guess(*picture, detected, classes, ax)
         ax.set_title(f"IoU {iou:.2f}", fontsize=10)
 
 
-def training_film(pictures, classes, answers, history, per_epoch):
-    """Explorer: the answers for a few pictures after each epoch of training.
+def training_film(pictures, classes, detections, history, per_epoch):
+    """Explorer: the detections for a few pictures after each epoch of training.
 
-    pictures: list of (image, target). answers: for each epoch, a list of answers, one
+    pictures: list of (image, target). detections: for each epoch, a list of detections, one
     for each picture. history: as `train.fit` returns it, per_epoch: its steps in one.
     """
 
     def draw(epoch, picture):
         figure, (ax, side) = empty_figure(760, 330, 2, (4, 3))
         image, target = pictures[picture]
-        answer = answers[epoch][picture]
-        iou = draw_guess(image, target, answer, classes, ax)
+        detected = detections[epoch][picture]
+        iou = draw_guess(image, target, detected, classes, ax)
         ax.set_title(f"after epoch {epoch}: IoU {iou:.2f}", fontsize=11)
         steps = [row["step"] / per_epoch for row in history]
         names = ("class", "box", "look")
@@ -54,7 +54,7 @@ def training_film(pictures, classes, answers, history, per_epoch):
 
     return Explorer(
         draw,
-        epoch=slider("epoch", 0, len(answers) - 1, 0),
+        epoch=slider("epoch", 0, len(detections) - 1, 0),
         picture=slider("picture", 0, len(pictures) - 1, 0),
     )
 

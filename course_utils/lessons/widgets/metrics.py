@@ -14,14 +14,14 @@ from course_utils.ops.boxes import clip_boxes
 
 
 def pretend_detector(targets, num_classes, size, seed=0):
-    """Answers as an average detector gives them, made from the truth.
+    """Detections as an average detector gives them, made from the truth.
 
     It misses some objects, finds some twice, takes some for another class, and raises
     false alarms; its boxes are a little off. size: (height, width). Lesson 04.
     """
     g = torch.Generator().manual_seed(seed)
     height, width = size
-    answers = []
+    detections = []
     for target in to_device(targets, "cpu"):
         seen = torch.rand(len(target["boxes"]), generator=g) < 0.9
         boxes, labels = target["boxes"][seen], target["labels"][seen]
@@ -47,8 +47,8 @@ def pretend_detector(targets, num_classes, size, seed=0):
         scores = torch.cat([scores, torch.full((alarms,), 0.3)])
         scores = scores + 0.12 * torch.randn(len(scores), generator=g)
         scores = scores.clamp(0.01, 0.99)
-        answers.append({"boxes": boxes, "labels": labels, "scores": scores})
-    return answers
+        detections.append({"boxes": boxes, "labels": labels, "scores": scores})
+    return detections
 
 
 def at_threshold(precision, recall, scores, threshold):
@@ -59,17 +59,17 @@ def at_threshold(precision, recall, scores, threshold):
     return float(precision[kept - 1]), float(recall[kept - 1]), kept
 
 
-def walk_the_curve(pictures, answers, targets, classes):
+def walk_the_curve(pictures, detections, targets, classes):
     """Explorer: score threshold and IoU threshold, and what they do to a class.
 
-    answers, targets: of a whole data set; pictures: (image, target) of the first few.
+    detections, targets: of a whole data set; pictures: (image, target) of the first few.
     """
-    pictures, answers = to_device(pictures, "cpu"), to_device(answers, "cpu")
+    pictures, detections = to_device(pictures, "cpu"), to_device(detections, "cpu")
     curves = {}
 
     def curve(label, iou):
         if (label, iou) not in curves:
-            scored = score_class(answers, targets, label, (iou,), "all-point")
+            scored = score_class(detections, targets, label, (iou,), "all-point")
             scores, verdicts, objects = scored
             curves[label, iou] = precision_recall(scores, verdicts[0], objects)
         return curves[label, iou]
@@ -83,16 +83,18 @@ def walk_the_curve(pictures, answers, targets, classes):
         plot.show_image(image, ax)
         mine = target["labels"] == label
         plot.draw_boxes(target["boxes"][mine], None, "white", ax, width=1.5, style=":")
-        answer = answers[picture]
-        shown = (answer["labels"] == label) & (answer["scores"] >= threshold)
-        texts = [f"{s:.2f}" for s in answer["scores"][shown].tolist()]
-        plot.draw_boxes(answer["boxes"][shown], texts, plot.COLORS[0], ax)
-        ax.set_title(f"{name}: true boxes dotted, answers orange", fontsize=10)
+        detected = detections[picture]
+        shown = (detected["labels"] == label) & (detected["scores"] >= threshold)
+        texts = [f"{s:.2f}" for s in detected["scores"][shown].tolist()]
+        plot.draw_boxes(detected["boxes"][shown], texts, plot.COLORS[0], ax)
+        ax.set_title(
+            f"{name}: ground-truth boxes dotted, detections orange", fontsize=10
+        )
         ap = average_precision(precision, recall, "all-point")
         plot.curves({"curve": (recall, precision)}, side, "recall", "precision")
         side.plot([r], [p], "o", color="#D55E00", markersize=9)
         side.set(xlim=(0, 1.02), ylim=(0, 1.04))
-        text = f"{kept} answers: precision {p:.2f}, recall {r:.2f}\n"
+        text = f"{kept} detections: precision {p:.2f}, recall {r:.2f}\n"
         text += f"AP at IoU {min_iou:.2f}: {ap:.3f}"
         side.set_title(text, fontsize=10)
         figure.subplots_adjust(left=0.01, right=0.98, bottom=0.14, top=0.87, wspace=0.2)

@@ -1,4 +1,4 @@
-"""Lesson 03: segmentation, the hierarchy of regions, and the number of windows."""
+"""Lesson 03: segmentation, the hierarchy of regions, and the number of proposals."""
 
 import numpy as np
 import torch
@@ -96,16 +96,16 @@ def hierarchy(pictures):
     )
 
 
-def windows_that_find(pictures, proposals):
-    """Explorer: how many windows does it take to find the objects?
+def proposals_that_find(pictures, proposals):
+    """Explorer: how many proposals does it take to find the objects?
 
     pictures: list of (image, target). proposals: for each (N, 4), best first.
     """
     pictures, proposals = to_device(pictures, "cpu"), to_device(proposals, "cpu")
 
-    def draw(picture, windows, min_iou):
+    def draw(picture, num_proposals, min_iou):
         image, target = pictures[picture]
-        boxes = proposals[picture][:windows]
+        boxes = proposals[picture][:num_proposals]
         best, which = box_iou(boxes, target["boxes"]).max(0)
         found = best >= min_iou
         figure, (ax,) = empty_figure(560, 460)
@@ -116,12 +116,12 @@ def windows_that_find(pictures, proposals):
         plot.draw_boxes(target["boxes"], None, "white", ax, width=1, style=":")
         plot.draw_boxes(boxes[which], names, colors, ax, width=2)
         count = f"{int(found.sum())} of {len(found)} objects found"
-        ax.set_title(f"{count} by {len(boxes)} windows", fontsize=11)
+        ax.set_title(f"{count} by {len(boxes)} proposals", fontsize=11)
         return figure
 
     return Explorer(
         draw,
         picture=slider("picture", 0, len(pictures) - 1, 0),
-        windows=slider("windows", 5, 300, 50, 5),
+        num_proposals=slider("proposals", 5, 300, 50, 5),
         min_iou=slider("IoU wanted", 0.3, 0.9, 0.5, 0.05),
     )

@@ -6,25 +6,30 @@ from course_utils.core.devices import device_of, to_device
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, choice, empty_figure, slider
 from course_utils.models.rcnn import region_features, warp_regions
-from course_utils.ops.postprocess import pick_answers
+from course_utils.ops.postprocess import postprocess_detections
 from course_utils.proposals.selective_search import selective_search
 
 SHOWN = 48  # warped regions in the picture of them
-STAGES = ("proposals", "warped", "scores", "regressed", "answer")
+STAGES = ("proposals", "warped", "scores", "regressed", "detections")
 
 
 def stages(model, image):
     """All that an `RCNN` makes of one image, as a dict.
 
-    ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``margins`` (N, K),
+    ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``decision values`` (N, K),
     ``boxes`` (N, K, 4); all on the image's device, whatever the model's.
     """
     given, image = image.device, image.to(device_of(model))
-    regions = selective_search(image, model.windows)
+    regions = selective_search(image, model.num_proposals)
     features = region_features(model.net, image, regions, model.side)
-    margins, boxes = model.read(features, regions)
+    decision_function, boxes = model.read(features, regions)
     crops = warp_regions(image, regions[:SHOWN], model.side)
-    made = {"regions": regions, "crops": crops, "margins": margins, "boxes": boxes}
+    made = {
+        "regions": regions,
+        "crops": crops,
+        "decision values": decision_function,
+        "boxes": boxes,
+    }
     return to_device(made, given)
 
 
@@ -45,28 +50,26 @@ def stage_viewer(model, images, classes):
         images = to_device(list(images), "cpu")
         made = [stages(model, image) for image in images]
 
-    def draw(picture, stage, windows, min_margin):
+    def draw(picture, stage, num_proposals, min_decision):
         image = images[picture]
-        parts = {key: value[:windows] for key, value in made[picture].items()}
+        parts = {key: value[:num_proposals] for key, value in made[picture].items()}
         figure, (ax,) = empty_figure(560, 460)
         if stage == "warped":
             plot.show_image(tile(parts["crops"]), ax)
             shown = len(parts["crops"])
-            ax.set_title(f"the first {shown} windows, warped", fontsize=11)
+            ax.set_title(f"the first {shown} proposals, warped", fontsize=11)
             return figure
         plot.show_image(image, ax)
-        best, k = parts["margins"].max(1)
-        sure = best >= min_margin
+        best, k = parts["decision values"].max(1)
+        sure = best >= min_decision
         names = [f"{classes[c]} {m:.1f}" for c, m in zip(k[sure].tolist(), best[sure])]
         colors = [plot.color_of(c + 1) for c in k[sure].tolist()]
         if stage == "proposals":
             plot.draw_boxes(parts["regions"], None, plot.COLORS[1], ax, width=0.7)
-            text = f"{len(parts['regions'])} windows"
+            text = f"{len(parts['regions'])} proposals"
         elif stage == "scores":
             plot.draw_boxes(parts["regions"][sure], names, colors, ax, width=1.2)
-            text = (
-                f"{int(sure.sum())} windows with a margin of {min_margin:.1f} or more"
-            )
+            text = f"{int(sure.sum())} proposals with a value of {min_decision:.1f} or more"
         elif stage == "regressed":
             moved = parts["boxes"][torch.arange(len(k)), k][sure]
             plot.draw_boxes(parts["regions"][sure], None, "white", ax, 0.8, ":")
@@ -74,8 +77,10 @@ def stage_viewer(model, images, classes):
             text = "the same, moved by box regression (dotted: before)"
         else:
             size = image.shape[1:]
-            answer = pick_answers(parts["margins"], parts["boxes"], size, min_margin)
-            plot.draw_target(answer, classes, ax)
+            detected = postprocess_detections(
+                parts["decision values"], parts["boxes"], size, min_decision
+            )
+            plot.draw_target(detected, classes, ax)
             text = f"after NMS: {len(answer['boxes'])} boxes"
         ax.set_title(text, fontsize=11)
         return figure
@@ -84,6 +89,8 @@ def stage_viewer(model, images, classes):
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
         stage=choice("stage", list(STAGES)),
-        windows=slider("windows", 10, model.windows, model.windows, 10),
-        min_margin=slider("least margin", -1.0, 2.0, 0.0, 0.1),
+        num_proposals=slider(
+            "proposals", 10, model.num_proposals, model.num_proposals, 10
+        ),
+        min_decision=slider("least value", -1.0, 2.0, 0.0, 0.1),
     )

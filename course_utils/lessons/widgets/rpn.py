@@ -89,11 +89,11 @@ def which_are_positive(images, targets, grid):
 def best_proposals(images, found):
     """Explorer: the best proposals of a picture; found: {name: list of (N, 4)}."""
 
-    def draw(picture, windows):
+    def draw(picture, num_proposals):
         figure, axes = empty_figure(300 * len(found), 270, len(found))
         for ax, (name, boxes) in zip(axes, found.items()):
             plot.show_image(images[picture], ax)
-            some = boxes[picture][:windows]
+            some = boxes[picture][:num_proposals]
             plot.draw_boxes(some, None, plot.COLORS[1], ax, width=0.9)
             ax.set_title(f"{name}: {len(some)}", fontsize=11)
         return figure
@@ -101,5 +101,5 @@ def best_proposals(images, found):
     return Explorer(
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
-        windows=slider("windows", 1, 50, 10),
+        num_proposals=slider("proposals", 1, 50, 10),
     )

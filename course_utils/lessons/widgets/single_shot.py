@@ -16,7 +16,7 @@ from course_utils.ops.nms import batched_nms
 
 
 @torch.no_grad()
-def chances(model, image):
+def probabilities(model, image):
     """For each map the chance of each class at each cell, (H, W, K), best anchor."""
     given, image = image.device, image.to(device_of(model))
     maps = model.maps(stack_images([image], 16)[0])
@@ -35,7 +35,7 @@ def what_cells_say(model, images, classes, name=None):
 
     def draw(picture, name):
         if picture not in made:
-            made[picture] = chances(model, images[picture])
+            made[picture] = probabilities(model, images[picture])
         image, label = images[picture], classes.index(name)
         height, width = image.shape[1:]
         figure, axes = empty_figure(900, 270, 3)
@@ -59,9 +59,9 @@ def what_cells_say(model, images, classes, name=None):
 
 
 def one_or_two_stages(models, images, classes):
-    """Explorer: the answers of {name: detector} to a picture, at chosen limits.
+    """Explorer: the detections of {name: detector} to a picture, at chosen limits.
 
-    All answers are made at the start, so that no move waits.
+    All detections are made at the start, so that no move waits.
     """
     images = to_device(list(images), "cpu")
     made = {
@@ -74,8 +74,8 @@ def one_or_two_stages(models, images, classes):
         image = images[picture]
         panels, titles = [], []
         for name in models:
-            answer = made[name, picture]
-            kept = {k: v[answer["scores"] >= score] for k, v in answer.items()}
+            detected = made[name, picture]
+            kept = {k: v[detected["scores"] >= score] for k, v in detected.items()}
             rows = batched_nms(kept["boxes"], kept["scores"], kept["labels"], nms_iou)
             kept = {k: v[rows] for k, v in kept.items()}
             panels.append(plot.target_pixels(image, kept, classes, 326))

@@ -24,7 +24,7 @@ from course_utils.data.labels.read import (
 NAMES = list(OBJECTS)
 
 
-def answer(objects):
+def detected(objects):
     return {
         "boxes": [thing["box"] for thing in objects],
         "labels": [CLASSES.index(thing["name"]) + 1 for thing in objects],
@@ -44,7 +44,7 @@ def write_voc(out, first_pixel):
     (out / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + lines)
     for name, objects in OBJECTS.items():
         file = out / "Annotations" / Path(name).with_suffix(".xml")
-        write_voc_xml(file, SIZE, answer(objects), CLASSES, first_pixel=first_pixel)
+        write_voc_xml(file, SIZE, detected(objects), CLASSES, first_pixel=first_pixel)
 
 
 def write_coco(out):
@@ -54,7 +54,7 @@ def write_coco(out):
     write_coco_json(
         out / "annotations" / "instances_train.json",
         [(name, SIZE) for name in NAMES],
-        [answer(objects) for objects in OBJECTS.values()],
+        [detected(objects) for objects in OBJECTS.values()],
         CLASSES,
     )
 

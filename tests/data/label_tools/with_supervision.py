@@ -23,14 +23,14 @@ def save(found, form, out):
 
 
 def write(out):
-    answers = {}
+    detections = {}
     for name, objects in OBJECTS.items():
-        answers[str(PICTURES / name)] = sv.Detections(
+        detections[str(PICTURES / name)] = sv.Detections(
             xyxy=np.array([o["box"] for o in objects], np.float32).reshape(-1, 4),
             class_id=np.array([CLASSES.index(o["name"]) for o in objects], int),
             data={"iscrowd": np.array([o["iscrowd"] for o in objects], int)},
         )
-    found = sv.DetectionDataset(CLASSES, list(answers), answers)
+    found = sv.DetectionDataset(CLASSES, list(detections), detections)
     for form in "voc", "yolo", "coco":
         save(found, form, out / form)
 
