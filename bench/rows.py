@@ -109,7 +109,7 @@ def bench_roi():
 
 
 def bench_backbone():
-    """A training step of the backbone: in mixed precision, and in float32 throughout."""
+    """A training step of the backbone: in mixed precision, and in float32 alone."""
     backbone, images = SmallResNet().train(), torch.rand(4, 3, 184, 240)
 
     def step():

@@ -136,7 +136,7 @@ def explorers():
 # Where the picture depends on a choice: the state with the most to draw.
 FULL = {
     "00 five tasks": {"task": "instance segmentation"},
-    "03 proposals that find": {"proposals": 300},
+    "03 proposals that find": {"num_proposals": 300},
     "05 stage viewer": {"stage": "scores", "min_decision": -1.0},
     "07 side by side": {"best": 10},
     "08 which are positive": {"positive": 0.3},

@@ -23,7 +23,7 @@ from course_utils.training.recipes import PRETRAINED, train_faster_rcnn
 
 
 def two_detectors(seed, scenes):
-    """Our Faster R-CNN and torchvision's, with equal backbones, for the same classes."""
+    """Our Faster R-CNN and torchvision's, equal backbones, for the same classes."""
     size, k = tuple(scenes[0][0].shape[1:]), len(scenes.classes) + 1
     seed_everything(seed)
     backbone = SmallResNet()

@@ -1,7 +1,7 @@
 """Measure all detectors on the photographs of VOC 2007: python data/measure_photos.py
 
-Trains R-CNN, Fast R-CNN and Faster R-CNN over the same frozen backbone, with less data and
-with a random backbone too, and scores each on 1,000 test photographs. Writes
+Trains R-CNN, Fast R-CNN and Faster R-CNN over the same frozen backbone, with less data
+and with a random backbone too, and scores each on 1,000 test photographs. Writes
 data/results/photos.json, which lesson 12 shows, and the detector that comes with the
 course. About 45 minutes on one to two cores; needs the data set, see data/README.md.
 """

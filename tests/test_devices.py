@@ -51,7 +51,7 @@ from course_utils.evaluation.average_precision import (
     ignored_objects,
     score_class,
 )
-from course_utils.evaluation.compare import phase_times, region_numbers, run_all
+from course_utils.evaluation.compare import phase_times, run_all, score_regions
 from course_utils.evaluation.mistakes import sort_mistakes
 from course_utils.evaluation.predict import localize_scores, predict
 from course_utils.evaluation.proposal_recall import proposal_recall
@@ -65,9 +65,9 @@ from course_utils.models.fast_rcnn import (
     FastRCNN,
     RegionHead,
     compress,
-    head_detections,
     head_loss,
     sample_regions,
+    score_boxes,
 )
 from course_utils.models.faster_rcnn import new_faster_rcnn
 from course_utils.models.localizer import (
@@ -286,15 +286,13 @@ OPS = {
     "postprocess_detections": (
         lambda s, b: postprocess_detections(s, b, (56, 64), 0.25),
         SCORES[:, None].repeat(1, 2), A[:, None].repeat(1, 2, 1)),
-    "decision values": (decision_function, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
+    "decision_function": (decision_function, LOGITS, LOGITS[:3, :2], LOGITS[0, :2]),
     "ridge": (ridge, LOGITS, A),
     "train_box_regression": (
         lambda x, k, d: train_box_regression(x, k, d, 4), LOGITS, LABELS, A),
     "sample_regions": (lambda p, t: sample_regions(p, t, 4), A, TARGET),
     "head_loss": (head_loss, LOGITS, DELTAS, A, LABELS, A.flip(0)),
-    "head_detections": (
-        lambda s, d, r: head_detections(s, d, r, [(56, 64)] * 2),
-        LOGITS, DELTAS, [A[:3], A[3:]]),
+    "score_boxes": (score_boxes, LOGITS, DELTAS, A),
     "stack_images": (stack_images, [IMAGE, IMAGE[:, :40]]),
     "rpn_loss": (rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
     "filter_proposals": (lambda s, b: filter_proposals(s, b, (56, 64)), SCORES, A),
@@ -358,10 +356,8 @@ NO_OPS = {
     *("fit", "adamw", "cosine_schedule", "stop_if_not_finite", "train_faster_rcnn"),
     "train_in_four_steps",
     *(
-        "set_num_proposals",
         "run_all",
-        "region_numbers",
-        "numbers_there",
+        "score_regions",
         "detections_from",
     ),
     *("settings_table", "phase_times", "pareto_front"),
@@ -602,7 +598,7 @@ def test_comparisons_on_the_second_device(name, device):
     for where in torch.device("cpu"), device:
         model = build(name)[0].to(where).eval()
         scenes = Scenes(classes)
-        numbers = region_numbers(model, IMAGE, 10)
+        numbers = score_regions(model, IMAGE, 10)
         found = run_all(model, scenes, 10)
         assert phase_times({name: model}, scenes, (5,))
         results.append((numbers, found["map"], found["detections"]))

@@ -341,9 +341,9 @@ def test_the_scale_of_features_goes_with_the_detector():
     twin = new()
     twin.load_state_dict(model.state_dict())
     for detector in model, twin:
-        decision_function, _ = detector.read(features, regions)
+        values, _ = detector.score_features(features, regions)
         wanted = rcnn.decision_function(features / 250, weight, bias)
-        torch.testing.assert_close(decision_function, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(values, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_margins_are_kept_raw_and_not_called_probabilities():

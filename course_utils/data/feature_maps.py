@@ -23,7 +23,7 @@ SHAPES = ((112, SIDE // 16, SIDE // 16), (320, SIDE // 32, SIDE // 32))
 
 @torch.no_grad()
 def keep_features(dataset, backbone):
-    """What a frozen `imagenet_backbone` makes of each image: list of (features, target).
+    """What a frozen `imagenet_backbone` makes of each image: [(features, target)].
 
     Both its maps in one: (432, H / 16, W / 16), float16 to save memory. Lesson 02.
     """

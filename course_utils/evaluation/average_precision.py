@@ -19,11 +19,11 @@ def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
 
     boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,) bool,
     objects that need not be found; crowd (G,) bool, of those the ones that stand for
-    many: a detection's overlap with them is its share that lies inside; iou_thresholds (T,)
-    float64. An object is found once; later hits are false. VOC looks only at the object
-    with the largest IoU; with `take_next`, as COCO does, at the largest that is still
-    free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and does not
-    count. Lesson 04.
+    many: a detection's overlap with them is its share that lies inside; iou_thresholds
+    (T,) float64. An object is found once; later hits are false. VOC looks only at the
+    object with the largest IoU; with `take_next`, as COCO does, at the largest that is
+    still free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and
+    does not count. Lesson 04.
     """
     verdict = np.zeros((len(iou_thresholds), len(boxes)), np.int8)
     iou = np.zeros((len(boxes), len(objects)))
@@ -177,20 +177,20 @@ def evaluate(
     detections: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
     targets: as `VOCDataset.target` gives them, `difficult` may be missing; `iscrowd`
     (N,) bool may name objects that are crowds. classes: the names of labels 1..K.
-    method: "coco", or VOC's "all-point" or "11-point"; with iou_thresholds left out, COCO
-    averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how many
-    of a class count in an image, the best ones; 100 for COCO and all for VOC if left
-    out. ties: by "order", equal scores count one after the other as they are given,
-    images first, as in pycocotools; as a "group" they enter the curve at once, so that
-    the order of images, detections and objects does not matter.
+    method: "coco", or VOC's "all-point" or "11-point"; with iou_thresholds left out,
+    COCO averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how
+    many of a class count in an image, the best ones; 100 for COCO and all for VOC if
+    left out. ties: by "order", equal scores count one after the other as they are
+    given, images first, as in pycocotools; as a "group" they enter the curve at once,
+    so that the order of images, detections and objects does not matter.
 
     Returns ``map``, the mean over IoUs and classes; ``map50`` and ``ap50`` {class: AP},
-    the same at IoU 0.5 if that is among iou_thresholds; ``ap`` {class: AP, mean over IoUs};
-    ``objects`` and ``detections`` {class: number}; ``method``. A class without objects
-    has the AP NaN and is left out of the means; its false alarms are its detections.
-    Difficult objects and crowds neither count nor cost, and take any number of
-    detections. COCO measures overlap with a crowd as the share of the detection inside
-    it; VOC, which has no crowds, takes them as difficult objects, by IoU. Raises
+    the same at IoU 0.5 if that is among iou_thresholds; ``ap`` {class: AP, mean over
+    IoUs}; ``objects`` and ``detections`` {class: number}; ``method``. A class without
+    objects has the AP NaN and is left out of the means; its false alarms are its
+    detections. Difficult objects and crowds neither count nor cost, and take any number
+    of detections. COCO measures overlap with a crowd as the share of the detection
+    inside it; VOC, which has no crowds, takes them as difficult objects, by IoU. Raises
     ValueError as `scorer_input` does, and for another method, number or rule for ties.
     Source: Everingham et al. 2010, section 4; Lin et al. 2014 (COCO). Lesson 04.
     """

@@ -11,11 +11,11 @@ def sort_mistakes(detected, target, min_score=0.5):
     """What each detection in one image is, and which objects are missed.
 
     Detections from `min_score` on are taken, the surest first; each object can be found
-    once. Returns {kind: row numbers}, rows of the detections for ``right`` (class and IoU
-    >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
+    once. Returns {kind: row numbers}, rows of the detections for ``right`` (class and
+    IoU >= 0.5), ``twice`` (so, but the object was found already), ``class`` (IoU >= 0.5
     with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
-    ``background`` (all else), and rows of the target for ``missed``. Detections that hit a
-    difficult object or a crowd best are in none. Computed on the CPU.
+    ``background`` (all else), and rows of the target for ``missed``. Detections that
+    hit a difficult object or a crowd best are in none. Computed on the CPU.
     Source: after Hoiem et al. 2012. Lesson 12.
     """
     detected, target = to_device(detected, "cpu"), to_device(target, "cpu")

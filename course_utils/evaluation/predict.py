@@ -11,8 +11,8 @@ from course_utils.ops.boxes import box_iou
 def predict(model, dataset, batch=50):
     """The model's detections for a whole data set, as a list of dicts. Lesson 02.
 
-    Images are moved to the model's device, `batch` at a time, and the detections come back
-    to where the images were.
+    Images are moved to the model's device, `batch` at a time, and the detections come
+    back to where the images were.
     """
     model.eval()
     device, detections = device_of(model), []

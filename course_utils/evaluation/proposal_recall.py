@@ -7,7 +7,7 @@ from course_utils.ops.boxes import box_iou
 
 
 def proposal_recall(proposals, targets, num_proposals, iou_thresholds=(0.5, 0.7)):
-    """How many objects the first `proposals` proposals of each image find, and how well.
+    """How many objects the first `num_proposals` of each image find, and how well.
 
     proposals: for each image (N, 4), best first. targets: for each image, as
     `VOCDataset` gives them; difficult objects are left out. Returns {min_iou: recall,

@@ -43,7 +43,7 @@ def as_array(record, key, where):
 
 
 def arrays_of(record, keys, where, num_classes):
-    """{key: array} of the detections or the target of one image, checked as `scorer_input` says."""
+    """{key: array} of one image's detections or target; see `scorer_input`."""
     found = {key: as_array(record, key, where) for key in keys}
     sizes = [len(value) for value in found.values()]
     if len(set(sizes)) > 1:

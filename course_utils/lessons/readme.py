@@ -57,8 +57,8 @@ def photos_table():
     """The README's table of photographs, from what data/measure_photos.py measured."""
     found = json.loads((RESULTS / "photos.json").read_text())
     rows = {
-        "R-CNN, 200 windows": "rcnn",
-        "Fast R-CNN, 200 windows": "fast",
+        "R-CNN, 200 proposals": "rcnn",
+        "Fast R-CNN, 200 proposals": "fast",
         "Faster R-CNN, 150 proposals": "faster",
         "the same, 600 photographs": "600 photographs",
         "the same, 200 photographs": "200 photographs",

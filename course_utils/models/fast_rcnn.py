@@ -1,4 +1,4 @@
-"""Fast R-CNN: the image once through the backbone, then a small head for each region."""
+"""Fast R-CNN: the image once through the backbone, then a head for each region."""
 
 from functools import partial
 
@@ -19,9 +19,9 @@ from course_utils.proposals.selective_search import selective_search
 
 
 class RegionHead(nn.Module):
-    """Two fully connected layers, then two siblings: class scores and box deltas.
+    """Two fully connected layers, then two siblings: class logits and box deltas.
 
-    pooled (R, C, P, P) -> scores (R, num_classes), 0 for background, and deltas
+    pooled (R, C, P, P) -> logits (R, num_classes), 0 for background, and deltas
     (R, num_classes - 1, 4), a box for each class. Source: Fast R-CNN, figure 1.
     Lesson 07.
     """
@@ -31,71 +31,66 @@ class RegionHead(nn.Module):
         self.pool_size, self.num_classes = pool_size, num_classes
         self.fc1 = nn.Linear(channels * pool_size**2, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
-        self.scores = nn.Linear(hidden, num_classes)
+        self.logits = nn.Linear(hidden, num_classes)
         self.deltas = nn.Linear(hidden, 4 * (num_classes - 1))
 
     def forward(self, pooled):
         x = torch.relu(self.fc2(torch.relu(self.fc1(pooled.flatten(1)))))
-        return self.scores(x), self.deltas(x).unflatten(1, (-1, 4))
+        return self.logits(x), self.deltas(x).unflatten(1, (-1, 4))
 
 
-def sample_regions(proposals, target, count=64, positive_fraction=0.25):
-    """The regions of one image that train the head: (boxes (S, 4), labels, objects).
+def sample_regions(proposals, target, batch_size=64, positive_fraction=0.25):
+    """The regions of one image that train the head.
 
-    proposals (N, 4), joined by the ground-truth boxes. labels (S,): class from IoU 0.5 on, else
-    0; objects (S, 4): the ground-truth box of each positive. Source: Fast R-CNN, section 2.3.
-    Lesson 07.
+    proposals (N, 4), joined by the ground-truth boxes. Returns boxes (S, 4), labels
+    (S,): class from IoU 0.5 on, else 0; matched_gt_boxes (S, 4): the ground-truth box
+    of each positive. Source: Fast R-CNN, section 2.3. Lesson 07.
     """
     boxes = torch.cat([proposals, target["boxes"]])
-    labels, objects = assign_targets(boxes, target)
-    chosen = sample_balanced(labels, count, positive_fraction)
-    return boxes[chosen], labels[chosen], objects[chosen]
+    labels, matched_gt_boxes = assign_targets(boxes, target)
+    chosen = sample_balanced(labels, batch_size, positive_fraction)
+    return boxes[chosen], labels[chosen], matched_gt_boxes[chosen]
 
 
-def head_loss(scores, deltas, boxes, labels, objects):
+def head_loss(logits, deltas, boxes, labels, matched_gt_boxes):
     """The multi-task loss of S sampled regions: a dict of ``class`` and ``box``.
 
-    scores (S, num_classes), deltas (S, K, 4), boxes and objects (S, 4), labels (S,).
-    Only positives have a box loss, and only the deltas of their own class; both sums
-    are divided by S. Zero for S = 0. Source: Fast R-CNN, section 2.3. Lesson 07.
+    logits (S, num_classes), deltas (S, K, 4), boxes and matched_gt_boxes (S, 4),
+    labels (S,). Only positives have a box loss, and only the deltas of their own
+    class; both sums are divided by S. Zero for S = 0.
+    Source: Fast R-CNN, section 2.3. Lesson 07.
     """
     count = max(1, len(labels))
-    classify = F.cross_entropy(scores, labels, reduction="sum") / count
+    class_loss = F.cross_entropy(logits, labels, reduction="sum") / count
     row = (labels > 0).nonzero().flatten()
     own = deltas[row, labels[row] - 1]
-    wanted = encode_boxes(objects[row], boxes[row], BOX_DELTA_STDS)
-    locate = F.smooth_l1_loss(own, wanted, reduction="sum", beta=1 / 9) / count
-    return {"class": classify, "box": locate}
+    wanted = encode_boxes(matched_gt_boxes[row], boxes[row], BOX_DELTA_STDS)
+    box_loss = F.smooth_l1_loss(own, wanted, reduction="sum", beta=1 / 9) / count
+    return {"class": class_loss, "box": box_loss}
 
 
-def head_detections(scores, deltas, regions, sizes, min_score=0.02, nms_iou=0.3):
-    """From the head's numbers to detections, a list with one dict for each image.
+def score_boxes(logits, deltas, regions):
+    """From the head's outputs to probabilities (R, K) and boxes (R, K, 4).
 
-    scores (R, num_classes), deltas (R, K, 4), for the regions, a list of (N, 4), of
-    images of sizes [(height, width)], in order. Lesson 07.
+    logits (R, num_classes), deltas (R, K, 4), regions (R, 4). Lesson 07.
     """
-    counts = [len(part) for part in regions]
-    probabilities = scores.softmax(1)[:, 1:]  # (R, K)
-    boxes = decode_boxes(
-        deltas, torch.cat(regions)[:, None], BOX_DELTA_STDS
-    )  # (R, K, 4)
-    parts = zip(probabilities.split(counts), boxes.split(counts), sizes)
-    return [postprocess_detections(*part, min_score, nms_iou) for part in parts]
+    boxes = decode_boxes(deltas, regions[:, None], BOX_DELTA_STDS)
+    return logits.softmax(1)[:, 1:], boxes
 
 
 class FastRCNN(nn.Module):
     """The whole detector; its proposals come from outside.
 
     backbone: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
-    `RegionHead`; pool: `roi_pool` or `roi_align`; proposals: proposals of a test image;
-    regions: sampled from each training image; min_score, nms_iou: of detections;
-    prepare: makes of a list of images one batch for the backbone, and their sizes, by
-    default `stack_images`.
+    `RegionHead`; pool: `roi_pool` or `roi_align`; num_proposals: of a test image;
+    batch_size_per_image: regions sampled from each training image; min_score, nms_iou:
+    see `postprocess_detections`; prepare: makes of a list of images one batch for the
+    backbone, and their sizes, by default `stack_images`.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
     targets hold ``proposals`` (N, 4) as well. model(images) in evaluation mode runs
     selective search and gives a list of detections; `detections` takes ready proposals.
-    ``timer.seconds`` adds up ``proposals``, ``backbone``, ``regions`` and ``nms``.
+    ``timer.seconds`` adds up ``backbone``, ``proposals``, ``regions`` and ``nms``.
     Source: Fast R-CNN, Girshick 2015. Lesson 07.
     """
 
@@ -108,7 +103,7 @@ class FastRCNN(nn.Module):
         stride=8,
         pool=roi_pool,
         num_proposals=200,
-        regions=64,
+        batch_size_per_image=64,
         min_score=0.02,
         nms_iou=0.3,
         prepare=None,
@@ -116,7 +111,9 @@ class FastRCNN(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
         self.stride, self.pool = stride, pool
-        self.num_proposals, self.regions = num_proposals, regions
+        if num_proposals is not None:  # Faster R-CNN asks its RPN
+            self.num_proposals = num_proposals
+        self.batch_size_per_image = batch_size_per_image
         self.min_score, self.nms_iou = min_score, nms_iou
         self.prepare = prepare or partial(stack_images, stride=stride)
         self.timer = Timer()
@@ -132,7 +129,7 @@ class FastRCNN(nn.Module):
         if any("proposals" not in target for target in targets):
             raise ValueError(
                 "Fast R-CNN trains on given proposals: add target['proposals'], (N, 4),"
-                " as pictures.Scenes(dataset, proposals) does"
+                " as datasets.Scenes(dataset, proposals) does"
             )
         proposals = [target["proposals"] for target in targets]
         features = self.backbone(self.prepare(images)[0])
@@ -141,34 +138,47 @@ class FastRCNN(nn.Module):
     def region_losses(self, features, proposals, targets):
         """Losses of regions sampled from the proposals, a list of (N, 4)."""
         sampled = [
-            sample_regions(boxes, target, self.regions)
+            sample_regions(boxes, target, self.batch_size_per_image)
             for boxes, target in zip(proposals, targets)
         ]
-        boxes, labels, objects = zip(*sampled)
+        boxes, labels, matched_gt_boxes = zip(*sampled)
         with mixed_precision(self.training and self.mixed, features.device):
-            scores, deltas = self.head(self.pooled(features, boxes))
-        known = (torch.cat(part) for part in (boxes, labels, objects))
-        return head_loss(scores.float(), deltas.float(), *known)
+            logits, deltas = self.head(self.pooled(features, boxes))
+        known = (torch.cat(part) for part in (boxes, labels, matched_gt_boxes))
+        return head_loss(logits.float(), deltas.float(), *known)
+
+    def propose(self, images, features, sizes):
+        """The proposals of each image, a list of (N, 4): here by selective search."""
+        return [selective_search(image, self.num_proposals) for image in images]
 
     @torch.no_grad()
     def detections(self, images, proposals=None):
-        """Detections for each image; proposals: a list of (N, 4)."""
+        """Detections for each image; proposals: a list of (N, 4), if there are any."""
         images = check_images(self, images)
-        if proposals is None:
-            with self.timer("proposals"):
-                proposals = [selective_search(i, self.num_proposals) for i in images]
         with self.timer("backbone"):
             batch, sizes = self.prepare(images)
             features = self.backbone(batch)
-        return self.region_detections(features, proposals, sizes)
-
-    def region_detections(self, features, proposals, sizes):
+        if proposals is None:
+            with self.timer("proposals"):
+                proposals = self.propose(images, features, sizes)
         proposals = to_device(proposals, features.device)
         with self.timer("regions"):
-            scores, deltas = self.head(self.pooled(features, proposals))
+            outputs = self.head(self.pooled(features, proposals))
         with self.timer("nms"):
+            counts = [len(boxes) for boxes in proposals]
+            scored = score_boxes(*outputs, torch.cat(proposals))
+            parts = zip(*(part.split(counts) for part in scored), sizes)
             limits = self.min_score, self.nms_iou
-            return head_detections(scores, deltas, proposals, sizes, *limits)
+            return [postprocess_detections(*part, *limits) for part in parts]
+
+    @torch.no_grad()
+    def score_regions(self, image):
+        """Probabilities (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
+        images = check_images(self, [image])
+        batch, sizes = self.prepare(images)
+        features = self.backbone(batch)
+        (regions,) = self.propose(images, features, sizes)
+        return score_boxes(*self.head(self.pooled(features, [regions])), regions)
 
     def pooled(self, features, regions):
         """The features of each region, (R, C, P, P)."""

@@ -1,7 +1,5 @@
 """Faster R-CNN: a region proposal network and Fast R-CNN over one backbone."""
 
-import torch
-
 from course_utils.core.devices import check_images
 from course_utils.models.fast_rcnn import FastRCNN, RegionHead
 from course_utils.models.rpn import RPN
@@ -15,13 +13,21 @@ class FasterRCNN(FastRCNN):
 
     backbone, head, settings: see `FastRCNN`; rpn: an `RPN`. model(images, targets) in
     training mode gives four losses, ``rpn_object``, ``rpn_box``, ``class`` and ``box``;
-    model(images) in evaluation mode a list of detections.
+    model(images) in evaluation mode a list of detections. num_proposals: the RPN's.
     Source: Faster R-CNN, Ren et al. 2015. Lesson 09.
     """
 
     def __init__(self, backbone, rpn, head, pool=roi_align, **settings):
-        super().__init__(backbone, head, pool=pool, **settings)
+        super().__init__(backbone, head, pool=pool, num_proposals=None, **settings)
         self.rpn = rpn
+
+    @property
+    def num_proposals(self):
+        return self.rpn.post_nms_top_n_test
+
+    @num_proposals.setter
+    def num_proposals(self, count):
+        self.rpn.post_nms_top_n_test = count
 
     def losses(self, images, targets):
         images = check_images(self, images)
@@ -33,16 +39,9 @@ class FasterRCNN(FastRCNN):
         losses = self.rpn.losses(*outputs, targets)
         return losses | self.region_losses(features, proposals, targets)
 
-    @torch.no_grad()
-    def detections(self, images):
-        images = check_images(self, images)
-        with self.timer("backbone"):
-            batch, sizes = self.prepare(images)
-            features = self.backbone(batch)
-        with self.timer("proposals"):
-            found = self.rpn.proposals(*self.rpn(features), sizes)
-        proposals = [boxes for boxes, _ in found]
-        return self.region_detections(features, proposals, sizes)
+    def propose(self, images, features, sizes):
+        """The proposals of each image, a list of (N, 4): by the RPN."""
+        return [boxes for boxes, _ in self.rpn.proposals(*self.rpn(features), sizes)]
 
 
 def new_faster_rcnn(backbone, num_classes, sizes=(16, 32, 64, 96), hidden=256):

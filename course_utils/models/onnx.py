@@ -36,7 +36,7 @@ class OneGraph(nn.Module):
 
         features = self.neck(self.lower(image))
         objectness, deltas = self.rpn(features)
-        best = objectness[0].topk(min(self.settings.before, len(self.anchors)))
+        best = objectness[0].topk(min(self.settings.pre_nms_top_n, len(self.anchors)))
         boxes = decode_boxes(
             deltas[0, best.indices], self.anchors[best.indices], BOX_DELTA_STDS
         )
@@ -54,7 +54,7 @@ class OneGraph(nn.Module):
 
 
 def export_onnx(model, path, classes):
-    """Write a `PhotoFasterRCNN`, backbone and all, as an ONNX file with its class names.
+    """Write a `PhotoFasterRCNN`, backbone and all, as an ONNX file with class names.
 
     Written under a temporary name and renamed when whole. Lesson 13.
     """

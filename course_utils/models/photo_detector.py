@@ -62,10 +62,10 @@ class Neck(nn.Module):
 class Prepare(nn.Module):
     """What a detector does with a list of images before its neck sees them.
 
-    Photographs (3, H, W) go through the frozen backbone; rows of `frozen_maps` are taken
-    as they are. Gives two maps, and [(384, 384)] for each image. The backbone moves with
-    the detector, but is not among what is saved of it: it comes with a pip package.
-    Lesson 12.
+    Photographs (3, H, W) go through the frozen backbone; rows of `frozen_maps` are
+    taken as they are. Gives two maps, and [(384, 384)] for each image. The backbone
+    moves with the detector, but is not among what is saved of it: it comes with a pip
+    package. Lesson 12.
     """
 
     def __init__(self, backbone):
@@ -102,8 +102,8 @@ class PhotoHead(RegionHead):
     def forward(self, pooled):
         x = self.dropout(torch.relu(self.fc1(pooled.flatten(1))))
         x = self.dropout(torch.relu(self.fc2(x)))
-        scores = self.scores(x)
-        return scores, self.deltas(x)[:, None].expand(-1, scores.shape[1] - 1, -1)
+        logits = self.logits(x)
+        return logits, self.deltas(x)[:, None].expand(-1, logits.shape[1] - 1, -1)
 
 
 def in_pixels(detections, images):
@@ -119,10 +119,10 @@ def in_pixels(detections, images):
 class PhotoFasterRCNN(FasterRCNN):
     """The `FasterRCNN` of lesson 09 for photographs.
 
-    backbone: a frozen `imagenet_backbone`; sizes: of the anchors, in pixels of the square;
-    images: (3, H, W) of any size or rows of `frozen_maps`, in training rows only.
-    Detections are in pixels of the image given, those of rows in pixels of the square.
-    Lesson 12.
+    backbone: a frozen `imagenet_backbone`; sizes: of the anchors, in pixels of the
+    square; images: (3, H, W) of any size or rows of `frozen_maps`, in training rows
+    only. Detections are in pixels of the image given, those of rows in pixels of the
+    square. Lesson 12.
     """
 
     mixed = False  # in bfloat16 lesson 12 took 3.7 GB instead of 1.5
@@ -132,8 +132,8 @@ class PhotoFasterRCNN(FasterRCNN):
             channels,
             AnchorGrid(sizes, stride=16),
             positive=0.65,
-            share=0.25,
-            before=500,
+            positive_fraction=0.25,
+            pre_nms_top_n=500,
             post_nms_top_n_train=150,
             post_nms_top_n_test=150,
         )
@@ -143,8 +143,12 @@ class PhotoFasterRCNN(FasterRCNN):
             Neck(channels), rpn, head, stride=16, nms_iou=0.4, prepare=Prepare(backbone)
         )
 
-    def detections(self, images):
-        return in_pixels(super().detections(images), images)
+    def detections(self, images, proposals=None):
+        return in_pixels(super().detections(images, proposals), images)
+
+    def score_regions(self, image):
+        scores, boxes = super().score_regions(image)
+        return scores, in_pixels([{"boxes": boxes}], [image])[0]["boxes"]
 
 
 class PhotoFastRCNN(FastRCNN):
@@ -180,8 +184,8 @@ def start_from(model, trained):
 def save_detector(model, path, classes, half=True):
     """Write a `PhotoFasterRCNN` to one safetensors file, with its class names.
 
-    The frozen backbone is left out: it comes with a pip package. half: as float16, 10 MB.
-    Lesson 13.
+    The frozen backbone is left out: it comes with a pip package. half: as float16, 10
+    MB. Lesson 13.
     """
     about = {"classes": list(classes), "sizes": list(model.rpn.grid.sizes)}
     about = {key: json.dumps(value) for key, value in about.items()}

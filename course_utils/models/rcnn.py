@@ -56,7 +56,7 @@ def warp_regions(image, boxes, side=72, context=9):
 
 
 class RegionNet(nn.Module):
-    """Backbone, average over P x P parts of its map, and one linear layer for a softmax.
+    """Backbone, average over P x P parts of its map, and a linear layer for a softmax.
 
     net(crops, targets) gives the loss ``class`` in training mode, with targets
     {"labels": (N,)}, 0 for background; `features` gives what SVMs and box regression
@@ -74,9 +74,9 @@ class RegionNet(nn.Module):
 
     def forward(self, crops, targets):
         (crops,) = check_images(self, [crops])
-        scores = self.last(self.features(crops))
-        labels = targets["labels"].to(scores.device)
-        return {"class": F.cross_entropy(scores, labels)}
+        logits = self.last(self.features(crops))
+        labels = targets["labels"].to(logits.device)
+        return {"class": F.cross_entropy(logits, labels)}
 
 
 @torch.no_grad()
@@ -96,10 +96,11 @@ def region_features(net, image, regions, side, batch=64):
 class RCNN(nn.Module):
     """The whole detector: model(images) in evaluation mode gives a list of detections.
 
-    net: a `RegionNet`; its SVMs and box regression are set by `set_svms_and_regressors`. Scores are
-    SVM decision values, not probabilities: 0 is the decision. ``timer.seconds`` adds up the
-    time of ``proposals``, ``regions`` and ``nms``. There is no training mode, because
-    R-CNN is trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
+    net: a `RegionNet`; its SVMs and box regressors are set by
+    `set_svms_and_regressors`; num_proposals: of an image. Scores are decision values
+    of SVMs, not probabilities: 0 is the border. ``timer.seconds`` adds up the time of
+    ``proposals``, ``regions`` and ``nms``. There is no training mode, because R-CNN is
+    trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
     """
 
     def __init__(self, net, num_classes, side=72, num_proposals=200, min_score=-1.5):
@@ -122,19 +123,28 @@ class RCNN(nn.Module):
         for name, value in zip(("box_weight", "box_bias"), regression):
             getattr(self, name).copy_(value)
 
-    def read(self, features, regions):
-        """Margins (N, K) and regressed boxes (N, K, 4) of N regions.
+    def score_features(self, features, regions):
+        """Decision values (N, K) and regressed boxes (N, K, 4) of N regions.
 
         features: tensor or array (N, D), not scaled yet; regions: (N, 4), on the
         model's device.
         """
-        scores = decision_function(
-            features, self.svm_weight / self.scale, self.svm_bias
-        )
+        weight = self.svm_weight / self.scale
+        scores = decision_function(features, weight, self.svm_bias)
         weight = self.box_weight.permute(1, 0, 2).flatten(1) / self.scale  # (D, 4 K)
         deltas = decision_function(features, weight, self.box_bias.flatten())
         deltas = deltas.view(len(regions), -1, 4)
         return scores, decode_boxes(deltas, regions[:, None])
+
+    @torch.no_grad()
+    def score_regions(self, image):
+        """Decision values (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
+        (image,) = check_images(self, [image])
+        with self.timer("proposals"):
+            regions = selective_search(image, self.num_proposals)
+        with self.timer("regions"):
+            features = region_features(self.net, image, regions, self.side)
+            return self.score_features(features, regions)
 
     @torch.no_grad()
     def forward(self, images):
@@ -144,14 +154,8 @@ class RCNN(nn.Module):
             )
         detections = []
         for image in check_images(self, images):
-            with self.timer("proposals"):
-                regions = selective_search(image, self.num_proposals)
-            with self.timer("regions"):
-                features = region_features(self.net, image, regions, self.side)
-                scores, boxes = self.read(features, regions)
+            scored, size = self.score_regions(image), image.shape[1:]
             with self.timer("nms"):
-                size = image.shape[1:]
-                detections.append(
-                    postprocess_detections(scores, boxes, size, self.min_score)
-                )
+                found = postprocess_detections(*scored, size, self.min_score)
+            detections.append(found)
         return detections

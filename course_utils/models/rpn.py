@@ -18,9 +18,9 @@ from course_utils.ops.targets import check_targets
 class RPNHead(nn.Module):
     """A 3 x 3 convolution, then two siblings: objectness and deltas of each anchor.
 
-    features (B, C, H, W) -> objectness (B, HWA), deltas (B, HWA, 4), in the order of
-    `AnchorGrid`. Source: Faster R-CNN, figure 3 and section 3.1.3 (the first weights).
-    Lesson 08.
+    features (B, C, H, W) -> objectness logits (B, HWA), deltas (B, HWA, 4), in the
+    order of `AnchorGrid`. Source: Faster R-CNN, figure 3 and section 3.1.3 (the first
+    weights). Lesson 08.
     """
 
     def __init__(self, channels, anchors):
@@ -39,30 +39,33 @@ class RPNHead(nn.Module):
         return objectness, deltas.reshape(len(x), -1, 4)
 
 
-def rpn_loss(objectness, deltas, anchors, labels, objects):
+def rpn_loss(objectness, deltas, anchors, labels, matched_gt_boxes):
     """The loss of S sampled anchors: a dict of ``rpn_object`` and ``rpn_box``.
 
-    objectness (S,), deltas, anchors and objects (S, 4), labels (S,): above 0 an object.
-    Only positives have a box loss; both sums are divided by S. Zero for S = 0.
+    objectness (S,) logits; deltas, anchors and matched_gt_boxes (S, 4); labels (S,):
+    above 0 an object. Only positives have a box loss; both sums are divided by S. Zero
+    for S = 0.
     Source: Faster R-CNN, section 3.1.2. Lesson 08.
     """
     count = max(1, len(labels))
     positive = labels > 0
-    judge = F.binary_cross_entropy_with_logits(
+    object_loss = F.binary_cross_entropy_with_logits(
         objectness, positive.float(), reduction="sum"
     )
-    wanted = encode_boxes(objects[positive], anchors[positive], BOX_DELTA_STDS)
-    locate = F.smooth_l1_loss(deltas[positive], wanted, reduction="sum")
-    return {"rpn_object": judge / count, "rpn_box": locate / count}
+    boxes, anchors = matched_gt_boxes[positive], anchors[positive]
+    wanted = encode_boxes(boxes, anchors, BOX_DELTA_STDS)
+    box_loss = F.smooth_l1_loss(deltas[positive], wanted, reduction="sum")
+    return {"rpn_object": object_loss / count, "rpn_box": box_loss / count}
 
 
 class RPN(nn.Module):
     """The head, its anchors, how they are trained and what is made of them.
 
-    rpn(features) gives (objectness (B, M), deltas (B, M, 4), anchors (M, 4)), from
-    which `losses` and `proposals` are made. positive, negative: IoU limits of anchors;
-    samples: anchors of each image that train, at most `share` of them positive; before,
-    post_nms_top_n_train, post_nms_top_n_test, nms_iou: see `filter_proposals`.
+    rpn(features) gives (objectness logits (B, M), deltas (B, M, 4), anchors (M, 4)),
+    from which `losses` and `proposals` are made. positive, negative: IoU limits of
+    anchors; batch_size_per_image: anchors of each image that train, at most
+    `positive_fraction` of them positive; pre_nms_top_n, post_nms_top_n (in training and
+    in evaluation mode), nms_iou: see `filter_proposals`.
     Source: Faster R-CNN, section 3.1. Lesson 08.
     """
 
@@ -74,9 +77,9 @@ class RPN(nn.Module):
         grid,
         positive=0.7,
         negative=0.3,
-        samples=128,
-        share=0.5,
-        before=1000,
+        batch_size_per_image=128,
+        positive_fraction=0.5,
+        pre_nms_top_n=1000,
         post_nms_top_n_train=200,
         post_nms_top_n_test=50,
         nms_iou=0.7,
@@ -84,12 +87,11 @@ class RPN(nn.Module):
         super().__init__()
         self.grid, self.head = grid, RPNHead(channels, len(grid))
         self.limits = {"positive": positive, "negative": negative, "force_best": True}
-        self.samples, self.share, self.before = samples, share, before
-        self.post_nms_top_n_train, self.post_nms_top_n_test = (
-            post_nms_top_n_train,
-            post_nms_top_n_test,
-        )
-        self.nms_iou = nms_iou
+        self.batch_size_per_image = batch_size_per_image
+        self.positive_fraction = positive_fraction
+        self.pre_nms_top_n, self.nms_iou = pre_nms_top_n, nms_iou
+        self.post_nms_top_n_train = post_nms_top_n_train
+        self.post_nms_top_n_test = post_nms_top_n_test
 
     def forward(self, features):
         with mixed_precision(self.training and self.mixed, features.device):
@@ -99,11 +101,12 @@ class RPN(nn.Module):
 
     def losses(self, objectness, deltas, anchors, targets):
         """`rpn_loss` of anchors sampled from each image."""
-        parts = []
-        for scores, moves, target in zip(objectness, deltas, targets):
-            labels, objects = assign_targets(anchors, target, **self.limits)
-            i = sample_balanced(labels, self.samples, self.share)
-            parts.append((scores[i], moves[i], anchors[i], labels[i], objects[i]))
+        parts, draw = [], (self.batch_size_per_image, self.positive_fraction)
+        for *outputs, target in zip(objectness, deltas, targets):
+            labels, matched_gt_boxes = assign_targets(anchors, target, **self.limits)
+            i = sample_balanced(labels, *draw)
+            given = *outputs, anchors, labels, matched_gt_boxes
+            parts.append([tensor[i] for tensor in given])
         return rpn_loss(*(torch.cat(part) for part in zip(*parts)))
 
     @torch.no_grad()
@@ -112,13 +115,12 @@ class RPN(nn.Module):
 
         sizes: [(height, width)] of the images.
         """
-        after = self.post_nms_top_n_train if self.training else self.post_nms_top_n_test
-        found = []
-        for scores, moves, size in zip(objectness, deltas, sizes):
+        count = self.post_nms_top_n_train if self.training else self.post_nms_top_n_test
+        limits, found = (self.pre_nms_top_n, count, self.nms_iou), []
+        for scores, offsets, size in zip(objectness, deltas, sizes):
             # the best ones only: to decode all takes longer than to sort twice
-            best = scores.argsort(descending=True, stable=True)[: self.before]
-            boxes = decode_boxes(moves[best], anchors[best], BOX_DELTA_STDS)
-            limits = self.before, after, self.nms_iou
+            best = scores.argsort(descending=True, stable=True)[: self.pre_nms_top_n]
+            boxes = decode_boxes(offsets[best], anchors[best], BOX_DELTA_STDS)
             found.append(filter_proposals(scores[best], boxes, size, *limits))
         return found
 

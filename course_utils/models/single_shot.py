@@ -45,15 +45,15 @@ class ShotHead(nn.Module):
 
 
 def focal_loss(logits, wanted, alpha=0.25, gamma=2.0):
-    """Cross-entropy of yes-or-no questions, less of it where the detections is sure.
+    """Cross-entropy of yes-or-no questions, less of it where the network is sure.
 
     logits, wanted (0 or 1): any one shape; gives the loss of each, in that shape.
     alpha: weight of yes, 1 - alpha of no; gamma = 0 and alpha = 0.5 give half the plain
     cross-entropy. Source: RetinaNet, equation 5. Lesson 11.
     """
     loss = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    chance = logits.sigmoid()
-    miss = wanted * (1 - chance) + (1 - wanted) * chance  # how wrong, 0 to 1
+    probability = logits.sigmoid()
+    miss = wanted * (1 - probability) + (1 - wanted) * probability  # 0 to 1
     return (wanted * alpha + (1 - wanted) * (1 - alpha)) * miss**gamma * loss
 
 
@@ -73,29 +73,31 @@ def hard_negative_loss(logits, wanted, ratio=3):
     return loss * chosen[:, None]
 
 
-def shot_loss(logits, deltas, anchors, labels, objects, classify=focal_loss):
+def shot_loss(logits, deltas, anchors, labels, matched_gt_boxes, classify=focal_loss):
     """The loss of all M anchors of one image: a dict of ``class`` and ``box``.
 
-    logits (M, K), deltas, anchors and objects (M, 4), labels (M,): 0 background, -1
-    trains nothing. Both sums are divided by the number of positives, at least 1.
+    logits (M, K), deltas, anchors and matched_gt_boxes (M, 4), labels (M,): 0
+    background, -1 trains nothing. Both sums are divided by the number of positives, at
+    least 1.
     Source: SSD, section 2.2; RetinaNet, section 4.1. Lesson 11.
     """
     used, positive = labels >= 0, labels > 0
     count = max(1, int(positive.sum()))
     wanted = F.one_hot(labels[used], logits.shape[1] + 1)[:, 1:].float()
-    judge = classify(logits[used], wanted).sum()
-    offsets = encode_boxes(objects[positive], anchors[positive], BOX_DELTA_STDS)
-    locate = F.smooth_l1_loss(deltas[positive], offsets, reduction="sum", beta=1 / 9)
-    return {"class": judge / count, "box": locate / count}
+    class_loss = classify(logits[used], wanted).sum()
+    boxes, anchors = matched_gt_boxes[positive], anchors[positive]
+    offsets = encode_boxes(boxes, anchors, BOX_DELTA_STDS)
+    box_loss = F.smooth_l1_loss(deltas[positive], offsets, reduction="sum", beta=1 / 9)
+    return {"class": class_loss / count, "box": box_loss / count}
 
 
 class SingleShot(nn.Module):
-    """The whole detector: two feature maps, anchors on both, one detections for each.
+    """The whole detector: two feature maps, anchors on both, detections from each.
 
-    backbone: images (B, 3, H, W) -> (B, C, H / 8, W / 8); a residual block halves that for
-    large objects. sizes: of the anchors on each of the two maps; classify: `focal_loss`
-    or `hard_negative_loss`; min_score, nms_iou: of detections; before: best anchors that
-    go to NMS.
+    backbone: images (B, 3, H, W) -> (B, C, H / 8, W / 8); a residual block halves that
+    for large objects. sizes: of the anchors on each of the two maps; classify:
+    `focal_loss` or `hard_negative_loss`; min_score, nms_iou: see
+    `postprocess_detections`; num_proposals: best anchors that go to NMS.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
     model(images) in evaluation mode a list of detections. ``timer.seconds`` adds up
@@ -112,7 +114,7 @@ class SingleShot(nn.Module):
         classify=hard_negative_loss,
         min_score=0.02,
         nms_iou=0.4,
-        before=300,
+        num_proposals=300,
     ):
         super().__init__()
         channels = backbone.out_channels
@@ -125,16 +127,16 @@ class SingleShot(nn.Module):
             ShotHead(channels, len(grid), num_classes) for grid in self.grids
         )
         self.limits = {"positive": 0.4, "negative": 0.35, "force_best": True}
-        self.classify, self.before = classify, before
+        self.classify, self.num_proposals = classify, num_proposals
         self.min_score, self.nms_iou = min_score, nms_iou
         self.timer = Timer()
 
     def forward(self, images, targets=None):
-        return (
-            self.losses(images, targets) if self.training else self.detections(images)
-        )
+        if self.training:
+            return self.losses(images, targets)
+        return self.detections(images)
 
-    def numbers(self, maps):
+    def outputs(self, maps):
         """From both maps: logits (B, M, K), deltas (B, M, 4), anchors (M, 4)."""
         logits, deltas = zip(*[head(m) for head, m in zip(self.heads, maps)])
         anchors = [grid(*m.shape[2:], m.device) for grid, m in zip(self.grids, maps)]
@@ -147,11 +149,11 @@ class SingleShot(nn.Module):
     def losses(self, images, targets):
         batch, _ = stack_images(check_images(self, images), 16)
         targets = check_targets(targets, self.num_classes, batch.device)
-        logits, deltas, anchors = self.numbers(self.maps(batch))
+        logits, deltas, anchors = self.outputs(self.maps(batch))
         parts = []
-        for scores, moves, target in zip(logits, deltas, targets):
+        for *outputs, target in zip(logits, deltas, targets):
             wanted = assign_targets(anchors, target, **self.limits)
-            parts.append(shot_loss(scores, moves, anchors, *wanted, self.classify))
+            parts.append(shot_loss(*outputs, anchors, *wanted, self.classify))
         return {k: sum(part[k] for part in parts) / len(parts) for k in parts[0]}
 
     @torch.no_grad()
@@ -160,7 +162,7 @@ class SingleShot(nn.Module):
             batch, sizes = stack_images(check_images(self, images), 16)
             maps = self.maps(batch)
         with self.timer("regions"):
-            logits, deltas, anchors = self.numbers(maps)
+            logits, deltas, anchors = self.outputs(maps)
         with self.timer("nms"):
             found = [self.best_boxes(*part, anchors) for part in zip(logits, deltas)]
             return [
@@ -168,9 +170,17 @@ class SingleShot(nn.Module):
                 for part, size in zip(found, sizes)
             ]
 
+    @torch.no_grad()
+    def score_regions(self, image):
+        """Probabilities (N, K) and boxes (N, K, 4) of its best anchors, before NMS."""
+        batch, _ = stack_images(check_images(self, [image]), 16)
+        logits, deltas, anchors = self.outputs(self.maps(batch))
+        return self.best_boxes(logits[0], deltas[0], anchors)
+
     def best_boxes(self, logits, deltas, anchors):
-        """Of one image: scores (N, K) and boxes (N, K, 4) of the best anchors."""
-        best = logits.amax(1).argsort(descending=True, stable=True)[: self.before]
+        """Probabilities (N, K) and boxes (N, K, 4) of the best anchors of an image."""
+        best = logits.amax(1).argsort(descending=True, stable=True)
+        best = best[: self.num_proposals]
         scores = logits[best].sigmoid()
         boxes = decode_boxes(deltas[best], anchors[best], BOX_DELTA_STDS)
         return scores, boxes[:, None].expand(-1, scores.shape[1], -1)

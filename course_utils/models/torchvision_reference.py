@@ -14,7 +14,7 @@ class LibraryTwin(nn.Module):
     """torchvision's Faster R-CNN with the weights of a trained `FasterRCNN`.
 
     model: ours, with `roi_align`; size: (height, width) of all images. In evaluation
-    mode twin(images) gives a list of detections, and ``timer.seconds`` adds up the time of
+    mode twin(images) gives a list of detections; ``timer.seconds`` adds up the time of
     ``backbone``, ``proposals`` and ``regions``, NMS included. It runs torchvision's
     operations on our anchors: torchvision rounds its own, and puts them on the corners
     of the cells. Where an image is filled up to whole cells it is black, ours is grey.
@@ -45,9 +45,8 @@ class LibraryTwin(nn.Module):
         ).eval()
         self.net.roi_heads.box_roi_pool = Pool()
         self.net.rpn.anchor_generator.cell_anchors = [grid.shapes + grid.stride / 2]
-        scale = torch.tensor(BOX_DELTA_STDS).repeat(
-            len(grid)
-        )  # its RPN divides no deltas
+        # its RPN divides no deltas
+        scale = torch.tensor(BOX_DELTA_STDS).repeat(len(grid))
         theirs, boxes = self.net.rpn.head, self.net.roi_heads.box_predictor.bbox_pred
         fully = self.net.roi_heads.box_head
         with torch.no_grad():
@@ -57,7 +56,7 @@ class LibraryTwin(nn.Module):
                 (theirs.bbox_pred, rpn.head.deltas),
                 (fully.fc6, head.fc1),
                 (fully.fc7, head.fc2),
-                (self.net.roi_heads.box_predictor.cls_score, head.scores),
+                (self.net.roi_heads.box_predictor.cls_score, head.logits),
             ):
                 to.load_state_dict(of.state_dict())
             theirs.bbox_pred.weight.mul_(scale[:, None, None, None])
@@ -65,6 +64,26 @@ class LibraryTwin(nn.Module):
             boxes.weight[4:], boxes.bias[4:] = head.deltas.weight, head.deltas.bias
         self.timer = Timer()
         self.to(device_of(model))
+
+    @property
+    def num_proposals(self):
+        return self.net.rpn._post_nms_top_n["testing"]
+
+    @num_proposals.setter
+    def num_proposals(self, count):
+        self.net.rpn._post_nms_top_n["testing"] = count
+
+    @torch.no_grad()
+    def score_regions(self, image):
+        """Probabilities (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
+        net, heads = self.net, self.net.roi_heads
+        batch, _ = net.transform(check_images(self, [image]))
+        maps = {"0": net.backbone(batch.tensors)}
+        regions, _ = net.rpn(batch, maps)
+        pooled = heads.box_roi_pool(maps, regions, batch.image_sizes)
+        logits, deltas = heads.box_predictor(heads.box_head(pooled))
+        boxes = heads.box_coder.decode(deltas, regions)  # (N, num_classes, 4)
+        return logits.softmax(1)[:, 1:], boxes[:, 1:]
 
     @torch.no_grad()
     def forward(self, images):
@@ -79,7 +98,7 @@ class LibraryTwin(nn.Module):
 
 
 def library_faster_rcnn(backbone, grid, num_classes, size, hidden=256, **settings):
-    """torchvision's Faster R-CNN with our backbone, anchors and settings, to compare with.
+    """torchvision's Faster R-CNN with our backbone, anchors and settings.
 
     backbone: needs ``out_channels``; grid: an `AnchorGrid` that was given `sizes` and
     `ratios`; size: (height, width) of all images, which stay as they are; settings:

@@ -5,10 +5,10 @@ import torch
 from course_utils.ops.boxes import box_iou
 
 
-def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
-    """Tie each of N boxes to the object that it overlaps most.
+def match_boxes(boxes, gt_boxes, positive=0.5, negative=0.5, force_best=False):
+    """Tie each of N boxes to the ground-truth box that it overlaps most.
 
-    boxes (N, 4), objects (G, 4). Returns (match (N,) int64, iou (N,)): match is the
+    boxes (N, 4), gt_boxes (G, 4). Returns (match (N,) int64, iou (N,)): match is the
     object's index where the IoU is at least `positive`, -1 (background) where it is
     below `negative`, and -2 (neither) between the two. force_best: the box that
     overlaps an object most is positive whatever its IoU, if they touch at all; it
@@ -19,17 +19,17 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
     """
     if negative > positive:
         raise ValueError(f"negative = {negative} must not exceed positive = {positive}")
-    for name, given in ("boxes", boxes), ("objects", objects):
+    for name, given in ("boxes", boxes), ("gt_boxes", gt_boxes):
         if not given.isfinite().all():
             row = int((~given.isfinite()).nonzero()[0, 0])
             raise ValueError(
                 f"{name}[{row}] = {given[row].tolist()} is not finite: a network that"
                 " diverged makes such boxes; lower its learning rate"
             )
-    if len(objects) == 0 or len(boxes) == 0:
+    if len(gt_boxes) == 0 or len(boxes) == 0:
         none = torch.full((len(boxes),), -1, device=boxes.device)
         return none, torch.zeros(len(boxes), device=boxes.device)
-    ious = box_iou(boxes, objects)  # (N, G)
+    ious = box_iou(boxes, gt_boxes)  # (N, G)
     iou, nearest = ious.max(1)
     match = torch.where(iou >= positive, nearest, -2)
     match[iou < negative] = -1
@@ -41,21 +41,22 @@ def match_boxes(boxes, objects, positive=0.5, negative=0.5, force_best=False):
 
 
 def assign_targets(boxes, target, **limits):
-    """What each of N boxes should say: (labels (N,), objects (N, 4)).
+    """What each of N boxes should say: (labels (N,), matched_gt_boxes (N, 4)).
 
     labels: the class of the object that the box is tied to, 0 for background, -1 for
     boxes that train nothing: neither positive nor background, or tied to an object that
-    is difficult or has label -1. objects: the box of that object; where there is none,
-    the box itself. limits: for `match_boxes`. Lesson 07.
+    is difficult or has label -1. matched_gt_boxes: the box of that object; where there
+    is none, the box itself. limits: for `match_boxes`. Lesson 07.
     """
     match, _ = match_boxes(boxes, target["boxes"], **limits)
-    labels, objects = torch.where(match == -2, -1, 0), boxes.float().clone()
+    labels = torch.where(match == -2, -1, 0)
+    matched_gt_boxes = boxes.float().clone()
     hit = match >= 0
     labels[hit] = target["labels"][match[hit]]
-    objects[hit] = target["boxes"][match[hit]].float()
+    matched_gt_boxes[hit] = target["boxes"][match[hit]].float()
     if "difficult" in target:
         labels[hit] = torch.where(target["difficult"][match[hit]], -1, labels[hit])
-    return labels, objects
+    return labels, matched_gt_boxes
 
 
 def sample_balanced(labels, count, positive_fraction=0.25):

@@ -126,13 +126,13 @@ def selective_search(
 ):
     """Boxes that may hold an object, best first, by grouping regions of an image.
 
-    image: see `segmentation.as_image`. num_proposals: at most so many boxes. One run for
-    each colour space, scale of the segmentation (see `felzenszwalb`, also for sigma and
-    min_size) and strategy (weights of colour, texture, size, fill). A larger image is
-    shrunk to `max_pixels` first. max_candidates: share of it that each run gives to the
-    ranking, largest regions first. Returns float32 (N, 4) in pixels of the image given,
-    without duplicates, on its device; it is computed on the CPU. Raises ValueError for
-    a bad image.
+    image: see `segmentation.as_image`. num_proposals: at most so many boxes. One run
+    for each colour space, scale of the segmentation (see `felzenszwalb`, also for sigma
+    and min_size) and strategy (weights of colour, texture, size, fill). A larger image
+    is shrunk to `max_pixels` first. max_candidates: share of it that each run gives to
+    the ranking, largest regions first. Returns float32 (N, 4) in pixels of the image
+    given, without duplicates, on its device; it is computed on the CPU. Raises
+    ValueError for a bad image.
     Source: Uijlings et al. 2013; the ranking by votes is ours. Lesson 03.
     """
     device = image.device if torch.is_tensor(image) else None

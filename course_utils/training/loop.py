@@ -55,9 +55,9 @@ def fit(
     model(images, targets) must give a dict of losses, whose sum is minimised. loader: a
     batch iterable that can be walked `epochs` times; images and targets are moved to
     the model's device. clip: largest gradient norm. backbone_lr: learning rate of
-    `model.backbone`, if it is to be another: a pretrained backbone wants smaller steps than
-    new layers. optimizer: a ready one instead of AdamW. after_epoch(model, epoch) is
-    called in evaluation mode after each epoch. Each history row has ``step``,
+    `model.backbone`, if it is to be another: a pretrained backbone wants smaller steps
+    than new layers. optimizer: a ready one instead of AdamW. after_epoch(model, epoch)
+    is called in evaluation mode after each epoch. Each history row has ``step``,
     ``seconds``, ``lr``, ``loss`` (the sum) and every loss by its name.
 
     Raises NonFiniteLoss, with step, loss name and a hint, at the first NaN or infinite

@@ -1,4 +1,4 @@
-"""Pretraining of a backbone on whole scenes: name and place objects whose box is given."""
+"""Pretraining of a backbone on scenes: name and place objects whose box is given."""
 
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
@@ -111,9 +111,9 @@ def train_on_scenes(backbone, epochs=160):
     """Teach a backbone to name and place given objects in scenes; returns the history.
 
     For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
-    on as the backbone of a `FastRCNN` whose proposals are shaken ground-truth boxes; the head is
-    thrown away. About 50 minutes on two cores, so the repository ships the result.
-    Lesson 07.
+    on as the backbone of a `FastRCNN` whose proposals are shaken ground-truth boxes;
+    the head is thrown away. About 50 minutes on two cores, so the repository ships the
+    result. Lesson 07.
     """
     root = find_data("tabletop")
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]

@@ -131,8 +131,8 @@ def mirrored_features(net, images, regions, picks, side):
 def known_regions(dataset, num_proposals, num_classes):
     """Regions of each image, ground-truth boxes first, and what they are: two lists.
 
-    The best `proposals` proposals of selective search join the ground-truth boxes that are not
-    difficult; see `region_targets` for the second list. Lesson 05.
+    The best `num_proposals` of selective search join the ground-truth boxes that
+    are not difficult; see `region_targets` for the second list. Lesson 05.
     """
     targets = [dataset.target(i) for i in range(len(dataset))]
     regions = [
@@ -146,8 +146,8 @@ def known_regions(dataset, num_proposals, num_classes):
 def train_rcnn(model, epochs=16, num_proposals=100):
     """Train an `RCNN` through all its stages on tabletop, for `env.train_or_load`.
 
-    Its backbone should be pretrained. It takes about seven minutes on two cores with AMX,
-    so the repository ships the result. Lesson 05.
+    Its backbone should be pretrained. It takes about seven minutes on two cores with
+    AMX, so the repository ships the result. Lesson 05.
     """
     root, k = find_data("tabletop"), model.svm_bias.shape[0] + 1
     splits = [VOCDataset(root, split) for split in ("train", "single_train")]

@@ -17,8 +17,8 @@ PRETRAINED = {"lr": 2e-3, "backbone_lr": 5e-4, "weight_decay": 0.05}
 def all_scenes(num_proposals=0):
     """Batches of 4 of all tabletop training scenes, mirrored and tinted at random.
 
-    Both splits, ``train`` and ``single_train``; with `proposals` proposals of each scene
-    in its target, if any are asked for. Lesson 07.
+    Both splits, ``train`` and ``single_train``; with the best `num_proposals` of each
+    scene in its target, if any are asked for. Lesson 07.
     """
     root, parts = find_data("tabletop"), []
     for split in "train", "single_train":

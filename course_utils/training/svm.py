@@ -19,10 +19,10 @@ def train_svm(
 
     features: array (R, D), may be float16 on disk, read as features / scale; positive,
     negative: row numbers. The first fit takes `most` random negatives. Each of `rounds`
-    then adds those that it gets wrong or nearly, with a decision value above -1: the worst, at
-    most `most`. It stops early when there are none; rounds=0 seeks none. Returns
-    (weight (D, 1), bias (1,), numbers of negatives in each fit). Raises ValueError
-    without positives or negatives.
+    then adds those that it gets wrong or nearly, with a decision value above -1: the
+    worst, at most `most`. It stops early when there are none; rounds=0 seeks none.
+    Returns (weight (D, 1), bias (1,), numbers of negatives in each fit). Raises
+    ValueError without positives or negatives.
     Source: R-CNN, section 2.3 and appendix B. Lesson 05.
     """
     if len(positive) == 0 or len(negative) == 0:
@@ -55,10 +55,10 @@ def train_svm(
 def train_svms(features, truth, overlap, classes, negative_iou=0.3, **settings):
     """One SVM for each class; returns weights (D, K), biases (K,) and counts.
 
-    features (R, D). truth (R,): the class of a row that is a ground-truth box itself, else 0;
-    these are the positives. overlap (R, K): largest IoU with an object of each class;
-    rows below `negative_iou` are the class's negatives, objects of other classes among
-    them. settings: for `train_svm`. counts: {class: negatives used in each fit}.
+    features (R, D). truth (R,): the class of a row that is a ground-truth box itself,
+    else 0; these are the positives. overlap (R, K): largest IoU with an object of each
+    class; rows below `negative_iou` are the class's negatives, objects of other classes
+    among them. settings: for `train_svm`. counts: {class: negatives used in each fit}.
     Raises ValueError, naming the class, if one has no positives. Lesson 05.
     """
     weights, biases, counts = [], [], {}
@@ -66,7 +66,7 @@ def train_svms(features, truth, overlap, classes, negative_iou=0.3, **settings):
         positive = np.flatnonzero(truth == k + 1)
         if len(positive) == 0:
             raise ValueError(
-                f"class {name}: 0 positives; give it ground-truth boxes or take it out of"
+                f"class {name}: 0 positives; give it true boxes or take it out of"
                 " classes"
             )
         # IoU 0 as the limit means: negatives must not touch the object at all.

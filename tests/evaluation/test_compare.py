@@ -11,9 +11,8 @@ from course_utils.evaluation.compare import (
     model_megabytes,
     pareto_front,
     phase_times,
-    region_numbers,
     run_all,
-    set_num_proposals,
+    score_regions,
     settings_table,
 )
 from course_utils.models.backbone import SmallResNet
@@ -62,8 +61,9 @@ def models():
 def test_answers_from_kept_numbers_are_the_detectors_own(models):
     image = Few().images[0]
     for name, model in models.items():
-        own = set_num_proposals(model.eval(), 20)([image])[0]
-        numbers = region_numbers(model, image, 30)
+        model.eval().num_proposals = 20
+        own = model([image])[0]
+        numbers = score_regions(model, image, 30)
         again = detections_from(numbers, model, (40, 56), 20, 0.3)
         assert len(own["scores"]), name
         for key in own:
@@ -102,7 +102,7 @@ def test_the_library_finds_the_same_boxes_with_our_weights():
             score = (theirs["scores"] - ours["scores"][mine]).abs()
             assert (same & (apart < 0.01) & (score < 1e-4)).sum() == 1
     assert set(twin.timer.seconds) == {"backbone", "proposals", "regions"}
-    set_num_proposals(twin, 1)
+    twin.num_proposals = 1
     assert len(twin.net.rpn(*with_maps(twin, images[0]))[0][0]) == 1
 
 

@@ -160,7 +160,7 @@ EXPLORERS = [
         lambda: rpn_widgets.best_proposals(
             [picture()[0]] * 2, {"a": [picture()[1]["boxes"]] * 2}
         ),
-        {"proposals": 1},
+        {"num_proposals": 1},
     ),
     (all_stages, {"stage": "proposals"}),
     (at_all_settings, {"nms_iou": 1}),

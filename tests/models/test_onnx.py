@@ -31,7 +31,7 @@ def small_model():
     torch.manual_seed(0)
     model = PhotoFasterRCNN(imagenet_backbone(), 5, channels=32, hidden=32).eval()
     with torch.no_grad():  # larger numbers, so that boxes and classes differ
-        for part in model.head.scores, model.head.deltas, model.rpn.head.deltas:
+        for part in model.head.logits, model.head.deltas, model.rpn.head.deltas:
             part.weight.mul_(20)
     return model
 

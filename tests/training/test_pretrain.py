@@ -166,7 +166,7 @@ def test_detectors_train_in_bfloat16_but_for_photographs(monkeypatch):
     photo = PhotoFasterRCNN(None, 3, channels=16, hidden=8)
     for model, kind in (small, torch.bfloat16), (photo, torch.float32):
         seen = []
-        for layer in model.rpn.head.conv, model.head.scores:
+        for layer in model.rpn.head.conv, model.head.logits:
             layer.register_forward_hook(lambda _, __, y, s=seen: s.append(y.dtype))
         features = torch.rand(1, 16, 16, 16)
         model.train().rpn(features)
@@ -184,7 +184,9 @@ def test_a_backbone_gives_float32_in_both_modes(monkeypatch):
     torch.manual_seed(0)
     backbone, images = SmallResNet((8, 8, 8)), torch.rand(2, 3, 32, 40)
     rough = backbone.train()(images)
-    monkeypatch.setattr(backbone, "mixed_precision", lambda *_: mixed_precision(0))
+    monkeypatch.setattr(
+        "course_utils.models.backbone.mixed_precision", lambda *_: mixed_precision(0)
+    )
     exact = backbone(images)
     assert rough.dtype == exact.dtype == torch.float32
     difference = (rough - exact).abs().max()

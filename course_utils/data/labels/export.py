@@ -96,8 +96,8 @@ def add_nodes(node, **children):
 def write_coco_json(path, images, detections, classes):
     """Write boxes as a COCO data set file with images, categories and annotations.
 
-    images: a (file name, (width, height)) for each image, in pixels; detections: for each
-    a dict of ``boxes`` (N, 4) and ``labels`` (N,), with ``scores`` and the flags
+    images: a (file name, (width, height)) for each image, in pixels; detections: for
+    each a dict of ``boxes`` (N, 4) and ``labels`` (N,), with ``scores`` and the flags
     ``iscrowd`` and ``difficult`` (which COCO does not know, but keeps) if there are
     any. Ids count from 1; a category's is its label. Raises ValueError. Lesson 13.
     """
@@ -142,8 +142,8 @@ def coco_boxes(boxes):
 def write_coco_results(path, image_ids, detections, category_ids=None):
     """Write detections as the results file that pycocotools' `loadRes` takes.
 
-    image_ids: the id of each image in the COCO data set file; detections: for each a dict
-    of ``boxes`` (N, 4) half-open pixels, ``labels`` (N,) and ``scores`` (N,).
+    image_ids: the id of each image in the COCO data set file; detections: for each a
+    dict of ``boxes`` (N, 4) half-open pixels, ``labels`` (N,) and ``scores`` (N,).
     category_ids: the category's id of label 1, 2 ...; by default the label itself, as
     `write_coco_json` numbers them. Raises ValueError. Lesson 13.
     """

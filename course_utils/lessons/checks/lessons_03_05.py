@@ -150,7 +150,7 @@ def hard_negatives(function):
     return hint_for(got, hints, sentence)
 
 
-@exercise("05.3 windows through the network")
+@exercise("05.3 proposals through the network")
 def proposals_through_the_network(function):
     got = float(attempted(function(2000, 227, 500, 375)))
     want = 2000 * 227 * 227 / (500 * 375)

@@ -78,8 +78,8 @@ def nms_steps(boxes, scores, iou_threshold):
 def like_a_detector(target, size, per_object=5, seed=0):
     """Boxes and scores as a detector gives them before NMS: several for each object.
 
-    They are the ground-truth boxes of `target`, moved and scaled at random; a box further off
-    has a lower score. size: (height, width). Returns (N, 4) and (N,).
+    They are the ground-truth boxes of `target`, moved and scaled at random; a box
+    further off has a lower score. size: (height, width). Returns (N, 4) and (N,).
     """
     generator = torch.Generator().manual_seed(seed)
     truth = target["boxes"].cpu().repeat_interleave(per_object, 0)

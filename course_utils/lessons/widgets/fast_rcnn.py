@@ -64,7 +64,7 @@ def side_by_side(models, images, classes):
         times, panels = {}, []
         for name in models:
             detected, times[name] = made[name, picture, num_proposals]
-            # The best few, because decision values and probabilities have no common scale.
+            # The best few: decision values and probabilities have no common scale.
             order = detected["scores"].argsort(descending=True, stable=True)[:best]
             kept = {k: v[order] for k, v in detected.items()}
             panels.append(plot.target_pixels(images[picture], kept, classes, 316))

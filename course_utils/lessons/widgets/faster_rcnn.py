@@ -5,9 +5,9 @@ import torch
 from course_utils.core.devices import device_of, to_device
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, choice, empty_figure, slider
-from course_utils.models.fast_rcnn import head_detections, sample_regions
+from course_utils.models.fast_rcnn import sample_regions, score_boxes
 from course_utils.ops.boxes import BOX_DELTA_STDS, clip_boxes, decode_boxes
-from course_utils.ops.postprocess import filter_proposals
+from course_utils.ops.postprocess import filter_proposals, postprocess_detections
 
 STAGES = (
     "anchors",
@@ -26,7 +26,7 @@ def stages(model, image):
 
     ``anchors`` (M, 4); ``objectness`` (M,) logits; ``map`` (H, W), the largest
     probability at each cell; ``moved`` (M, 4), anchors after their deltas;
-    ``proposals`` (N, 4); ``pooled`` (N, C, P, P); ``scores`` (N, num_classes) logits;
+    ``proposals`` (N, 4); ``pooled`` (N, C, P, P); ``logits`` (N, num_classes);
     ``deltas`` (N, K, 4); all on the image's device, whatever the model's.
     """
     given, image = image.device, image.to(device_of(model))
@@ -34,10 +34,10 @@ def stages(model, image):
     objectness, deltas, anchors = model.rpn(features)
     moved = decode_boxes(deltas[0], anchors, BOX_DELTA_STDS)
     proposals, _ = filter_proposals(
-        objectness[0], moved, image.shape[1:], model.rpn.before, 100
+        objectness[0], moved, image.shape[1:], model.rpn.pre_nms_top_n, 100
     )
     pooled = model.pooled(features, [proposals])
-    scores, deltas = model.head(pooled)
+    logits, deltas = model.head(pooled)
     per_cell = objectness[0].view(*features.shape[2:], -1)
     made = {
         "anchors": anchors,
@@ -46,7 +46,7 @@ def stages(model, image):
         "moved": moved,
         "proposals": proposals,
         "pooled": pooled,
-        "scores": scores,
+        "logits": logits,
         "deltas": deltas,
     }
     return to_device(made, given)
@@ -103,10 +103,11 @@ def every_stage(model, images, targets, classes):
             ax.axis("off")
             text = "pooled features of the first 24 proposals (largest channel)"
         else:
-            scores, deltas = made_of["scores"][:count], made_of["deltas"][:count]
-            detected = head_detections(scores, deltas, [proposals], [size], score)[0]
+            outputs = made_of["logits"][:count], made_of["deltas"][:count]
+            scored = score_boxes(*outputs, proposals)
+            detected = postprocess_detections(*scored, size, score)
             plot.draw_target(detected, classes, ax)
-            text = f"detections: {len(answer['boxes'])} boxes"
+            text = f"{len(detected['boxes'])} detections"
         ax.set_title(text, fontsize=11)
         return figure
 

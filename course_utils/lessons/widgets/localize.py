@@ -10,7 +10,7 @@ TRUTH, GUESS = "#56B4E9", "#E69F00"
 
 
 def draw_guess(image, target, detected, classes, ax):
-    """One picture with the ground-truth box (blue) and the detections (orange); returns the IoU.
+    """A picture with ground truth (blue) and prediction (orange); returns the IoU.
 
     Of several boxes it is the mean, in pairs from left to right.
     """
@@ -34,8 +34,9 @@ def guesses(pictures, detections, classes):
 def training_film(pictures, classes, detections, history, per_epoch):
     """Explorer: the detections for a few pictures after each epoch of training.
 
-    pictures: list of (image, target). detections: for each epoch, a list of detections, one
-    for each picture. history: as `train.fit` returns it, per_epoch: its steps in one.
+    pictures: list of (image, target). detections: for each epoch, a list of detections,
+    one for each picture. history: as `train.fit` returns it, per_epoch: its steps in
+    one.
     """
 
     def draw(epoch, picture):

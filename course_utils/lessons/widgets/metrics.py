@@ -62,7 +62,8 @@ def at_threshold(precision, recall, scores, threshold):
 def walk_the_curve(pictures, detections, targets, classes):
     """Explorer: score threshold and IoU threshold, and what they do to a class.
 
-    detections, targets: of a whole data set; pictures: (image, target) of the first few.
+    detections, targets: of a whole data set; pictures: (image, target) of the first
+    few.
     """
     pictures, detections = to_device(pictures, "cpu"), to_device(detections, "cpu")
     curves = {}

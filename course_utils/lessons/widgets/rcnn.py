@@ -16,18 +16,18 @@ STAGES = ("proposals", "warped", "scores", "regressed", "detections")
 def stages(model, image):
     """All that an `RCNN` makes of one image, as a dict.
 
-    ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``decision values`` (N, K),
+    ``regions`` (N, 4), ``crops`` of the first `SHOWN` (M, 3, S, S), ``values`` (N, K),
     ``boxes`` (N, K, 4); all on the image's device, whatever the model's.
     """
     given, image = image.device, image.to(device_of(model))
     regions = selective_search(image, model.num_proposals)
     features = region_features(model.net, image, regions, model.side)
-    decision_function, boxes = model.read(features, regions)
+    values, boxes = model.score_features(features, regions)
     crops = warp_regions(image, regions[:SHOWN], model.side)
     made = {
         "regions": regions,
         "crops": crops,
-        "decision values": decision_function,
+        "values": values,
         "boxes": boxes,
     }
     return to_device(made, given)
@@ -60,7 +60,7 @@ def stage_viewer(model, images, classes):
             ax.set_title(f"the first {shown} proposals, warped", fontsize=11)
             return figure
         plot.show_image(image, ax)
-        best, k = parts["decision values"].max(1)
+        best, k = parts["values"].max(1)
         sure = best >= min_decision
         names = [f"{classes[c]} {m:.1f}" for c, m in zip(k[sure].tolist(), best[sure])]
         colors = [plot.color_of(c + 1) for c in k[sure].tolist()]
@@ -69,7 +69,7 @@ def stage_viewer(model, images, classes):
             text = f"{len(parts['regions'])} proposals"
         elif stage == "scores":
             plot.draw_boxes(parts["regions"][sure], names, colors, ax, width=1.2)
-            text = f"{int(sure.sum())} proposals with a value of {min_decision:.1f} or more"
+            text = f"{int(sure.sum())} proposals of value {min_decision:.1f} or more"
         elif stage == "regressed":
             moved = parts["boxes"][torch.arange(len(k)), k][sure]
             plot.draw_boxes(parts["regions"][sure], None, "white", ax, 0.8, ":")
@@ -78,10 +78,10 @@ def stage_viewer(model, images, classes):
         else:
             size = image.shape[1:]
             detected = postprocess_detections(
-                parts["decision values"], parts["boxes"], size, min_decision
+                parts["values"], parts["boxes"], size, min_decision
             )
             plot.draw_target(detected, classes, ax)
-            text = f"after NMS: {len(answer['boxes'])} boxes"
+            text = f"after NMS: {len(detected['boxes'])} boxes"
         ax.set_title(text, fontsize=11)
         return figure
 
