@@ -107,7 +107,7 @@ def left_to_right(target):
 
 
 def localize_loss(look, scores, deltas, boxes, labels, anchors):
-    """The losses of the three answers, weighted by where the network should look.
+    """The losses of the three outputs, weighted by where the network should look.
 
     look (B, HW, k), scores (B, HW, K), deltas (B, HW, 4); boxes (B, k, 4) pixels and
     labels (B, k) from 1; anchors (HW, 4). Smooth L1 as in Fast R-CNN, Girshick 2015,

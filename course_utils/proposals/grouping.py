@@ -101,17 +101,17 @@ def similarity(a, b, color, texture, boxes, sizes, total, strategy):
     image. strategy: weights of colour, texture, size and fill.
     Source: Uijlings et al. 2013, section 3.2. Lesson 03.
     """
-    answer = np.float32(0)
+    total_similarity = np.float32(0)
     if strategy[0]:
-        answer += strategy[0] * np.minimum(color[a], color[b]).sum()
+        total_similarity += strategy[0] * np.minimum(color[a], color[b]).sum()
     if strategy[1]:
-        answer += strategy[1] * np.minimum(texture[a], texture[b]).sum()
+        total_similarity += strategy[1] * np.minimum(texture[a], texture[b]).sum()
     both = sizes[a] + sizes[b]
-    answer += strategy[2] * (1 - both / total)
+    total_similarity += strategy[2] * (1 - both / total)
     width = max(boxes[a, 2], boxes[b, 2]) - min(boxes[a, 0], boxes[b, 0])
     height = max(boxes[a, 3], boxes[b, 3]) - min(boxes[a, 1], boxes[b, 1])
-    answer += strategy[3] * (1 - (width * height - both) / total)
-    return answer
+    total_similarity += strategy[3] * (1 - (width * height - both) / total)
+    return total_similarity
 
 
 @njit(nogil=True)

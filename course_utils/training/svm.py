@@ -43,11 +43,11 @@ def train_svm(
         bias = torch.tensor(svm.intercept_, dtype=torch.float32)  # (1,)
         counts.append(len(used))
         if step < rounds:
-            margin = decision_function(features, weight / scale, bias)[:, 0].numpy()
-            fresh = np.setdiff1d(negative[margin[negative] > -1], used)
+            values = decision_function(features, weight / scale, bias)[:, 0].numpy()
+            fresh = np.setdiff1d(negative[values[negative] > -1], used)
             if len(fresh) == 0:
                 break
-            worst = np.argsort(-margin[fresh], kind="stable")[:most]
+            worst = np.argsort(-values[fresh], kind="stable")[:most]
             used = np.concatenate([used, fresh[worst]])
     return weight, bias, counts
 
