@@ -10,8 +10,12 @@ Conventions, used in every module:
 - Aspect ratio is height / width.
 - NMS suppresses at an IoU strictly greater than the threshold, both in float32; among
   equal scores the lowest index comes first.
-- Letters in shape comments: B images, N (and M) boxes, R regions, A anchors, K classes,
-  C channels, H and W cells or pixels.
+- Letters in shape comments: B images, N boxes, R regions, A anchors of a cell, M all
+  anchors of an image, G ground-truth boxes, K classes, C channels, H and W cells or
+  pixels, P the pooled side.
+
+Rooms, each importing only from itself and those before it: `core`, `ops`, `data`,
+`proposals`, `models`, `training`, `evaluation`, `lessons`; `detect` is a command line.
 """
 
 from course_utils.core.threads import fit_threads
