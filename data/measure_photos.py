@@ -52,7 +52,7 @@ def score(model, data, detections):
 
 
 def train_on_maps(model, data, epochs, count=None):
-    """Seconds of training on the first `count` items of a `photos.Photographs`."""
+    """Seconds of training on the first `count` items of `Photographs`."""
     data = Subset(data, range(count)) if count else data
     loader = DataLoader(data, 8, shuffle=True, collate_fn=collate, drop_last=True)
     history = fit(model, loader, epochs, lr=1e-3, weight_decay=0.02)

@@ -606,7 +606,7 @@ def test_comparisons_on_the_second_device(name, device):
 
 
 class Scenes(list):
-    """Stands for a `pictures.Scenes`."""
+    """Stands for a `datasets.Scenes`."""
 
     def __init__(self, classes):
         super().__init__(PICTURES)

@@ -161,7 +161,7 @@ def white_of(file, values):
 
 
 def look_at(path, decode=False):
-    """The `Picture` of an image file, as `data.read_pixels` sees it.
+    """The `Picture` of an image file, as `images.read_pixels` sees it.
 
     decode: also unpack all pixels, which finds a file that was cut off. Raises
     FileNotFoundError, and ValueError for a file that is no image. Lesson 13.

@@ -60,7 +60,7 @@ def arrays_of(record, keys, where, num_classes):
 
 
 def scorer_input(detections, targets, classes):
-    """Detections and targets as lists of dicts of arrays, for `metrics.score_class`.
+    """Detections and targets as lists of dicts of arrays, for `score_class`.
 
     Raises ValueError, naming image and fault, where the two lists differ in length, a
     value has the wrong shape or type, a box or score is not finite, or a label is not

@@ -20,7 +20,7 @@ class OneGraph(nn.Module):
     image (1, 3, 384, 384) in 0..1 -> scores (N, K) and boxes (N, 4) in pixels of the
     square, for a fixed number N of proposals; where NMS leaves fewer, rows with scores
     of -1 fill up. The operations are those that ONNX has a name for; onnxruntime's NMS
-    compares IoU and threshold in float32, as `boxes.nms` does. Lesson 13.
+    compares IoU and threshold in float32, as `nms.nms` does. Lesson 13.
     """
 
     def __init__(self, model):

@@ -39,7 +39,7 @@ def train_in_four_steps(model, loader, epochs, **settings):
     1. The RPN with a backbone of its own. 2. Fast R-CNN with another, on the proposals
     of 1. Both start from the model's backbone. 3. The RPN again, on the backbone of 2,
     which is frozen from here on. 4. The head again, on the proposals of 3. epochs: of
-    each step; settings: for `train.fit`.
+    each step; settings: for `loop.fit`.
     Source: Faster R-CNN, section 3.2. Lesson 09.
     """
     history = {}

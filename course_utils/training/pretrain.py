@@ -110,7 +110,7 @@ class Views(Dataset):
 def train_on_scenes(backbone, epochs=160):
     """Teach a backbone to name and place given objects in scenes; returns the history.
 
-    For `env.train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
+    For `train_or_load("scenes", ...)`. It starts from the weights "crops" and goes
     on as the backbone of a `FastRCNN` whose proposals are shaken ground-truth boxes;
     the head is thrown away. About 50 minutes on two cores, so the repository ships the
     result. Lesson 07.

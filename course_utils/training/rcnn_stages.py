@@ -144,7 +144,7 @@ def known_regions(dataset, num_proposals, num_classes):
 
 
 def train_rcnn(model, epochs=16, num_proposals=100):
-    """Train an `RCNN` through all its stages on tabletop, for `env.train_or_load`.
+    """Train an `RCNN` through all its stages on tabletop, for `weights.train_or_load`.
 
     Its backbone should be pretrained. It takes about seven minutes on two cores with
     AMX, so the repository ships the result. Lesson 05.

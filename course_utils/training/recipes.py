@@ -31,7 +31,7 @@ def all_scenes(num_proposals=0):
 
 
 def train_fast_rcnn(model, epochs=10):
-    """Train a `FastRCNN` on all tabletop scenes, for `env.train_or_load`.
+    """Train a `FastRCNN` on all tabletop scenes, for `weights.train_or_load`.
 
     Its backbone should be pretrained. About three minutes on two cores with AMX, so the
     repository ships the result. Lesson 07.
@@ -42,7 +42,7 @@ def train_fast_rcnn(model, epochs=10):
 
 
 def train_faster_rcnn(model, epochs=10):
-    """Train a `FasterRCNN` on all tabletop scenes, for `env.train_or_load`.
+    """Train a `FasterRCNN` on all tabletop scenes, for `weights.train_or_load`.
 
     Its backbone should be pretrained. About four minutes on two cores with AMX, so the
     repository ships the result. Lesson 09.
@@ -55,7 +55,7 @@ def train_faster_rcnn(model, epochs=10):
 def train_on_crops(model, epochs=80):
     """Train a `Classifier` on all objects of tabletop; returns the history.
 
-    For `env.train_or_load("crops", ...)`: 80 epochs take about eight minutes on two
+    For `weights.train_or_load("crops", ...)`: 80 epochs take about eight minutes on two
     cores, so the repository ships the result. Lesson 05.
     """
     root = find_data("tabletop")
@@ -68,7 +68,7 @@ def train_on_crops(model, epochs=80):
 
 
 def train_single_shot(model, epochs=10):
-    """Train a `SingleShot` on all tabletop scenes, for `env.train_or_load`.
+    """Train a `SingleShot` on all tabletop scenes, for `weights.train_or_load`.
 
     Its backbone should be pretrained. About five minutes on two cores with AMX, so the
     repository ships the result. Lesson 11.

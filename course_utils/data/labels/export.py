@@ -191,7 +191,7 @@ def make_dataset(
 ):
     """Write the good part of `records` as a new data set that `VOCDataset` reads.
 
-    records: as `labels.read_labels` gives them. out: a folder that must not exist yet.
+    records: as `read.read_labels` gives them. out: a folder that must not exist yet.
     classes: all names, label 1 first. faults: what `check_labels` found, asked by
     default; take one out of the list to pass over it. split: the parts of train, val
     and test, drawn at random by `seed`; None keeps those that the records carry.

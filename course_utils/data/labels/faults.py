@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 
 def check_labels(records, classes=None):
-    """All faults in `records`, as `labels.read_labels` gives them: a list of `Fault`.
+    """All faults in `records`, as `read.read_labels` gives them: a list of `Fault`.
 
     classes: the right names; by default those that occur, and a rare name that is like
     a frequent one counts as misspelled. Kinds of a file's fault: "missing image",

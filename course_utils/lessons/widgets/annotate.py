@@ -177,7 +177,7 @@ def annotate(folder, classes, out=None):
     classes: their names. out: the folder for the XML files; by default the images' own
     if there are XML files already, else its Annotations/. Boxes that are there already
     can be changed; the older file is kept with .bak at its name. Read the result with
-    `labels.read_voc_labels(folder)`. Raises ValueError for a folder without images and
+    `read.read_voc_labels(folder)`. Raises ValueError for a folder without images and
     ImportError, with what to install, without jupyter_bbox_widget. Lesson 13.
     """
     return Annotator(Album(folder, classes, out))

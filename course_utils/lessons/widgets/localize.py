@@ -35,7 +35,7 @@ def training_film(pictures, classes, detections, history, per_epoch):
     """Explorer: the detections for a few pictures after each epoch of training.
 
     pictures: list of (image, target). detections: for each epoch, a list of detections,
-    one for each picture. history: as `train.fit` returns it, per_epoch: its steps in
+    one for each picture. history: as `loop.fit` returns it, per_epoch: its steps in
     one.
     """
 
