@@ -86,3 +86,10 @@ def test_the_package_has_these_rooms_and_no_long_file():
     assert there == set(ROOMS)
     for path, text in sources("course_utils"):
         assert text.count("\n") <= 300, path
+
+
+def test_nobody_asks_which_detector_it_is():
+    kinds = r"isinstance\([^)]*\b(RCNN|FastRCNN|FasterRCNN|SingleShot|LibraryTwin)\b"
+    texts = dict(sources("course_utils/evaluation", "course_utils/lessons"))
+    texts |= {p.name: p.read_text() for p in notebooks.NOTEBOOKS.rglob("*.ipynb")}
+    assert [name for name, text in texts.items() if re.search(kinds, text)] == []

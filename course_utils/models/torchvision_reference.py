@@ -38,6 +38,7 @@ class LibraryTwin(nn.Module):
             head.num_classes,
             size,
             head.fc1.out_features,
+            pool,
             rpn_post_nms_top_n_test=rpn.post_nms_top_n_test,
             rpn_nms_thresh=rpn.nms_iou,
             box_score_thresh=model.min_score,
@@ -62,7 +63,7 @@ class LibraryTwin(nn.Module):
             theirs.bbox_pred.weight.mul_(scale[:, None, None, None])
             theirs.bbox_pred.bias.mul_(scale)
             boxes.weight[4:], boxes.bias[4:] = head.deltas.weight, head.deltas.bias
-        self.timer = Timer()
+        self.min_score, self.timer = model.min_score, Timer()
         self.to(device_of(model))
 
     @property
@@ -97,7 +98,9 @@ class LibraryTwin(nn.Module):
             return net.roi_heads(maps, regions, batch.image_sizes)[0]
 
 
-def library_faster_rcnn(backbone, grid, num_classes, size, hidden=256, **settings):
+def library_faster_rcnn(
+    backbone, grid, num_classes, size, hidden=256, pool_size=7, **settings
+):
     """torchvision's Faster R-CNN with our backbone, anchors and settings.
 
     backbone: needs ``out_channels``; grid: an `AnchorGrid` that was given `sizes` and
@@ -122,8 +125,8 @@ def library_faster_rcnn(backbone, grid, num_classes, size, hidden=256, **setting
         "rpn_post_nms_top_n_train": 200,
         "rpn_post_nms_top_n_test": 50,
         "rpn_batch_size_per_image": 128,
-        "box_roi_pool": MultiScaleRoIAlign(["0"], 7, 2),
-        "box_head": TwoMLPHead(backbone.out_channels * 7**2, hidden),
+        "box_roi_pool": MultiScaleRoIAlign(["0"], pool_size, 2),
+        "box_head": TwoMLPHead(backbone.out_channels * pool_size**2, hidden),
         "box_predictor": FastRCNNPredictor(hidden, num_classes),
         "box_batch_size_per_image": 64,
         "box_score_thresh": 0.02,

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from course_utils.core.timing import Timer
 from course_utils.core.weights import train_or_load
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
@@ -20,6 +21,7 @@ from course_utils.models.fast_rcnn import FastRCNN, RegionHead
 from course_utils.models.faster_rcnn import FasterRCNN, new_faster_rcnn
 from course_utils.models.rcnn import RCNN, RegionNet
 from course_utils.models.rpn import RPN
+from course_utils.models.single_shot import SingleShot
 from course_utils.models.torchvision_reference import LibraryTwin
 from course_utils.ops.anchors import AnchorGrid
 
@@ -55,10 +57,30 @@ def models():
     )
     head = RegionHead(8, 3, pool_size=3, hidden=16)
     faster = FasterRCNN(backbone, RPN(8, AnchorGrid()), head)
-    return {"slow": slow, "fast": FastRCNN(backbone, head), "faster": faster}
+    return {
+        "slow": slow,
+        "fast": FastRCNN(backbone, head),
+        "faster": faster,
+        "single shot": SingleShot(backbone, 3, min_score=0.0, nms_iou=0.3),
+        "torchvision": LibraryTwin(faster, (40, 56)),
+    }
 
 
-def test_answers_from_kept_numbers_are_the_detectors_own(models):
+def test_every_detector_keeps_to_one_protocol(models):
+    image = Few().images[0]
+    for name, model in models.items():
+        model.eval().num_proposals = 7
+        assert model.num_proposals == 7, name
+        scores, boxes = model.score_regions(image)
+        assert len(scores) <= 7 and scores.shape[1] == 2, name
+        assert boxes.shape == (*scores.shape, 4), name
+        model.timer = Timer()
+        (found,) = model([image])
+        assert set(found) == {"boxes", "labels", "scores"}, name
+        assert "regions" in model.timer.seconds, name
+
+
+def test_detections_from_kept_scores_are_the_detectors_own(models):
     image = Few().images[0]
     for name, model in models.items():
         model.eval().num_proposals = 20
@@ -83,7 +105,7 @@ def test_tables_hold_every_setting(models):
         (m, n, i) for m in models for n in (5, 20) for i in (0.3, 0.7)
     }
     assert set(times) == {(m, n) for m in models for n in (5, 20)}
-    assert [len(part) for part in numbers.values()] == [2, 2, 2]
+    assert [len(part) for part in numbers.values()] == [2] * len(models)
 
 
 def test_the_library_finds_the_same_boxes_with_our_weights():
