@@ -171,6 +171,9 @@ OPS = {
     "at_least_float32": (roi.at_least_float32, A),
     "sampling_matrix": (
         lambda a, b: roi.sampling_matrix(a, b, 3, 9, -1), A[:, 0], A[:, 2]),
+    "align_by_matrices": (
+        lambda maps, rows, columns: roi.align_by_matrices(maps, rows, columns, [1, 2]),
+        MAPS, torch.ones(3, 2, 7) / 8, torch.ones(3, 2, 8) / 8),
     "roi_pool": roi_layer(roi.roi_pool, LISTS),
     "roi_pool, (R, 5)": roi_layer(roi.roi_pool, WITH_IMAGE),
     "roi_align": roi_layer(roi.roi_align, LISTS),
