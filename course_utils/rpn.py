@@ -70,6 +70,18 @@ def pick_proposals(objectness, boxes, size, before=1000, after=100, nms_iou=0.7)
     return boxes[keep], scores[keep]
 
 
+def best_first(scores, count):
+    """Indices of the `count` highest of (M,) scores, best first; ties: the first.
+
+    The start of a stable sort, but only of those that may stand in it. Lesson 08.
+    """
+    able = torch.arange(len(scores), device=scores.device)
+    if 0 < count < len(scores):
+        limit = scores.topk(count).values[-1]
+        able = able[~(scores < limit)]  # NaN stays: a sort puts it first
+    return able[scores[able].argsort(descending=True, stable=True)[:count]]
+
+
 class RPN(nn.Module):
     """The head, its anchors, how they are trained and what is made of them.
 
@@ -127,7 +139,7 @@ class RPN(nn.Module):
         found = []
         for scores, moves, size in zip(objectness, deltas, sizes):
             # the best ones only: to decode all takes longer than to sort twice
-            best = scores.argsort(descending=True, stable=True)[: self.before]
+            best = best_first(scores, self.before)
             boxes = decode_boxes(moves[best], anchors[best], STDS)
             limits = self.before, after, self.nms_iou
             found.append(pick_proposals(scores[best], boxes, size, *limits))

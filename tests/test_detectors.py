@@ -23,7 +23,7 @@ from course_utils.fast_rcnn import (
 from course_utils.faster_rcnn import FasterRCNN, train_in_four_steps
 from course_utils.matching import label_boxes, match_boxes, sample_balanced
 from course_utils.roi import roi_align
-from course_utils.rpn import RPN, RPNHead, pick_proposals, rpn_loss
+from course_utils.rpn import RPN, RPNHead, best_first, pick_proposals, rpn_loss
 from course_utils.train import NonFiniteLoss, adamw, fit
 
 ANCHORS = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 90, 90]])
@@ -336,6 +336,17 @@ def test_proposals_carry_no_gradient():
     assert outputs[0].requires_grad
     boxes, scores = faster.rpn.proposals(*outputs, [(40, 56)])[0]
     assert len(boxes) and not boxes.requires_grad and not scores.requires_grad
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 40, 99])
+def test_the_best_come_in_the_order_of_a_stable_sort(count):
+    # pitfall: speed: all are sorted, a few are used
+    torch.manual_seed(0)
+    scores, ties = torch.rand(40), torch.randint(4, (40,)).float()
+    broken = torch.where(ties == 2, torch.nan, ties)
+    for given in scores, ties, broken, torch.zeros(0):
+        order = given.argsort(descending=True, stable=True)[:count]
+        assert torch.equal(best_first(given, count), order)
 
 
 @pytest.mark.slow

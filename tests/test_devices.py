@@ -221,6 +221,7 @@ OPS = {
         LOGITS, DELTAS, [A[:3], A[3:]]),
     "stack_images": (fast_rcnn.stack_images, [IMAGE, IMAGE[:, :40]]),
     "rpn_loss": (rpn.rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
+    "best_first": (lambda s: rpn.best_first(s, 2), SCORES),
     "pick_proposals": (lambda s, b: rpn.pick_proposals(s, b, (56, 64)), SCORES, A),
     "focal_loss": (single_shot.focal_loss, LOGITS, (LOGITS > 0).float()),
     "hard_negative_loss": (
