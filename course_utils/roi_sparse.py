@@ -28,15 +28,15 @@ def gather_cells(features, image, rows, high, columns, wide):
     """Weighted sum of the cells of each bin.
 
     features (B, H, W, C); image (R,); rows and their weights high (R, P, T); columns
-    and their weights wide (R, Q, S) -> (R, P, Q, C). Lesson 06.
+    and their weights wide (R, Q, S) -> (R, C, P, Q). Lesson 06.
     """
     (regions, p_bins, t), (_, q_bins, s) = rows.shape, columns.shape
     channels = features.shape[3]
-    values = np.zeros((regions, p_bins, q_bins, channels), features.dtype)
+    values = np.empty((regions, channels, p_bins, q_bins), features.dtype)
     for r in prange(regions):
         for p in range(p_bins):
             for q in range(q_bins):
-                value = values[r, p, q]
+                value = np.zeros(channels, features.dtype)
                 for i in range(t):
                     for j in range(s):
                         weight = high[r, p, i] * wide[r, q, j]
@@ -44,6 +44,7 @@ def gather_cells(features, image, rows, high, columns, wide):
                             cell = features[image[r], rows[r, p, i], columns[r, q, j]]
                             for c in range(channels):
                                 value[c] += weight * cell[c]
+                values[r, :, p, q] = value
     return values
 
 
@@ -51,17 +52,17 @@ def gather_cells(features, image, rows, high, columns, wide):
 def scatter_cells(gradient, out, parts, image, rows, high, columns, wide):
     """The way back: add each bin's gradient to its cells, by their weights.
 
-    gradient (R, P, Q, C); out (B, H, W, C), added to; the others as in `gather_cells`.
+    gradient (R, C, P, Q); out (B, H, W, C), added to; the others as in `gather_cells`.
     The channels are done in `parts` at a time: no two threads write the same number.
     Lesson 06.
     """
-    regions, p_bins, q_bins, channels = gradient.shape
+    regions, channels, p_bins, q_bins = gradient.shape
     for part in prange(parts):
         a, b = part * channels // parts, (part + 1) * channels // parts
         for r in range(regions):
             for p in range(p_bins):
                 for q in range(q_bins):
-                    value = gradient[r, p, q, a:b]
+                    value = gradient[r, a:b, p, q].copy()  # side by side
                     for i in range(rows.shape[2]):
                         for j in range(columns.shape[2]):
                             weight = high[r, p, i] * wide[r, q, j]
@@ -91,8 +92,7 @@ class GatherCells(torch.autograd.Function):
     def forward(ctx, features, *bins):
         last = by_cells(features)
         ctx.bins, ctx.shape, ctx.copied = bins, features.shape, last.is_contiguous()
-        values = torch.from_numpy(gather_cells(last.numpy(), *bins))
-        return values.permute(0, 3, 1, 2)  # (R, C, P, Q)
+        return torch.from_numpy(gather_cells(last.numpy(), *bins))
 
     @staticmethod
     def backward(ctx, gradient):
@@ -111,9 +111,9 @@ class ScatterCells(torch.autograd.Function):
         ctx.bins = bins
         layout = torch.channels_last if copied else torch.contiguous_format
         out = torch.empty(shape, dtype=gradient.dtype, memory_format=layout).zero_()
-        last = gradient.detach().permute(0, 2, 3, 1).contiguous()
+        given = gradient.detach().contiguous().numpy()
         cells = out.permute(0, 2, 3, 1).numpy()
-        scatter_cells(last.numpy(), cells, get_num_threads(), *bins)
+        scatter_cells(given, cells, get_num_threads(), *bins)
         return out
 
     @staticmethod
