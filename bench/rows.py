@@ -1,7 +1,9 @@
 """Rows of `make bench`: one function of ours beside one of a library."""
 
 import contextlib
+import functools
 import io
+import math
 import statistics
 import time
 
@@ -19,7 +21,7 @@ from course_utils.evaluation.average_precision import evaluate
 from course_utils.lessons.widgets.metrics import pretend_detector
 from course_utils.models.backbone import SmallResNet
 from course_utils.ops import roi
-from course_utils.ops.boxes import box_iou, giou
+from course_utils.ops.boxes import box_iou, clip_boxes, giou
 from course_utils.ops.nms import batched_nms, nms
 from course_utils.proposals.segmentation import felzenszwalb
 from course_utils.proposals.selective_search import selective_search
@@ -38,7 +40,7 @@ def compare(name, ours, reference, runs=RUNS):
     ours(), reference()  # compile, warm up
     pairs = [(seconds(ours), seconds(reference)) for _ in range(runs)]
     mine, theirs = (1000 * statistics.median(column) for column in zip(*pairs))
-    print(f"{name:44} {mine:8.3f} ms {theirs:8.3f} ms {mine / theirs:7.2f}x")
+    print(f"{name:48} {mine:8.3f} ms {theirs:8.3f} ms {mine / theirs:7.2f}x")
     return mine / theirs
 
 
@@ -78,34 +80,61 @@ def bench_boxes():
     )
 
 
+def mixed_regions(count, height, width):
+    """Boxes of all sizes in a picture, from 16 pixels to 60 % of its shorter side."""
+    least, most = math.log(16), math.log(0.6 * min(height, width))
+    side = (least + torch.rand(count, 1) * (most - least)).exp()
+    shape = torch.tensor([1.0, 1]) + (torch.rand(count, 1) - 0.5) * torch.tensor(
+        [1, -1]
+    )
+    center = torch.rand(count, 2) * torch.tensor([width, height])
+    boxes = torch.cat([center - side * shape / 2, center + side * shape / 2], 1)
+    return clip_boxes(boxes, (height, width))
+
+
+def roi_cases():
+    """(name, size of the maps, regions of each picture, stride) of RoI rows."""
+    regions = []
+    for _ in range(8):
+        corner = torch.rand(64, 2) * torch.tensor([120.0, 80])
+        box = torch.cat([corner, corner + 16 + torch.rand(64, 2) * 60], 1)
+        regions.append(box)
+    yield "8 maps 18 x 24, 512 regions", (18, 24), regions, 8
+    for h, w, stride in (38, 63, 16), (75, 125, 8), (150, 250, 4):
+        regions = [mixed_regions(64, h * stride, w * stride) for _ in range(2)]
+        yield f"2 maps {h} x {w}, 128 regions", (h, w), regions, stride
+
+
 def bench_roi():
-    """512 regions of a map (1, 128, 18, 24), forward and backward."""
+    """RoI layers on maps of 128 channels, as our trunk's lie in memory."""
     # Freed at once: glibc then keeps freed memory, as in a training, and no call spends
     # a quarter of its time on asking the system for new pages.
     torch.empty(30 << 20, dtype=torch.uint8)
-    corner = torch.rand(512, 2) * torch.tensor([120.0, 80])
-    regions = [torch.cat([corner, corner + 16 + torch.rand(512, 2) * 60], 1)]
-    layout = {"memory_format": torch.channels_last}
-    features = torch.randn(1, 128, 18, 24).to(**layout).requires_grad_()
-    gradient = torch.randn(512, 128, 7, 7)
-
-    def both(layer, **settings):
-        layer(features, regions, 7, 1 / 8, **settings).backward(gradient)
-
     library = torchvision.ops
-    aligned = {"sampling_ratio": 2, "aligned": True}
-    compare(
-        "roi_align, 512 regions, forward + backward",
-        lambda: both(roi.roi_align),
-        lambda: both(library.roi_align, **aligned),
-        9,
-    )
-    compare(
-        "roi_pool, 512 regions, forward + backward",
-        lambda: both(roi.roi_pool),
-        lambda: both(library.roi_pool),
-        9,
-    )
+    align = functools.partial(library.roi_align, sampling_ratio=2, aligned=True)
+    for name, size, regions, stride in roi_cases():
+        features = torch.randn(len(regions), 128, *size)
+        features = features.to(memory_format=torch.channels_last).requires_grad_()
+        gradient = torch.randn(sum(map(len, regions)), 128, 7, 7)
+
+        @torch.no_grad()
+        def forward(layer, maps=features, r=regions, s=stride):
+            layer(maps, r, 7, 1 / s)
+
+        def both(layer, maps=features, r=regions, s=stride, g=gradient):
+            layer(maps, r, 7, 1 / s).backward(g)
+
+        for job, run in ("forward", forward), ("both ways", both):
+            for kind, ours, theirs in (
+                ("roi_align", roi.roi_align, align),
+                ("roi_pool", roi.roi_pool, library.roi_pool),
+            ):
+                compare(
+                    f"{kind} {job}, {name}",
+                    functools.partial(run, ours),
+                    functools.partial(run, theirs),
+                    9,
+                )
 
 
 def bench_backbone():
@@ -167,7 +196,7 @@ def bench_scorer():
 def main():
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"{'':44} {'ours':>11} {'library':>11} {'ratio':>8}")
+    print(f"{'':48} {'ours':>11} {'library':>11} {'ratio':>8}")
     bench_boxes()
     bench_roi()
     bench_backbone()

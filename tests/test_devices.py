@@ -85,7 +85,7 @@ from course_utils.models.photo_detector import (
     save_detector,
 )
 from course_utils.models.rcnn import RCNN, RegionNet, decision_function, warp_regions
-from course_utils.models.rpn import RPN, ProposalNet, rpn_loss
+from course_utils.models.rpn import RPN, ProposalNet, best_first, rpn_loss
 from course_utils.models.single_shot import (
     SingleShot,
     focal_loss,
@@ -250,6 +250,9 @@ OPS = {
     "at_least_float32": (roi.at_least_float32, A),
     "sampling_matrix": (
         lambda a, b: roi.sampling_matrix(a, b, 3, 9, -1), A[:, 0], A[:, 2]),
+    "align_by_matrices": (
+        lambda maps, rows, columns: roi.align_by_matrices(maps, rows, columns, [1, 2]),
+        MAPS, torch.ones(3, 2, 7) / 8, torch.ones(3, 2, 8) / 8),
     "roi_pool": roi_layer(roi.roi_pool, LISTS),
     "roi_pool, (R, 5)": roi_layer(roi.roi_pool, WITH_IMAGE),
     "roi_align": roi_layer(roi.roi_align, LISTS),
@@ -294,6 +297,7 @@ OPS = {
     "head_loss": (head_loss, LOGITS, DELTAS, A, LABELS, A.flip(0)),
     "score_boxes": (score_boxes, LOGITS, DELTAS, A),
     "stack_images": (stack_images, [IMAGE, IMAGE[:, :40]]),
+    "best_first": (lambda s: best_first(s, 2), SCORES),
     "rpn_loss": (rpn_loss, SCORES, DELTAS[:, 0], A, LABELS, A.flip(0)),
     "filter_proposals": (lambda s, b: filter_proposals(s, b, (56, 64)), SCORES, A),
     "focal_loss": (focal_loss, LOGITS, (LOGITS > 0).float()),
@@ -355,6 +359,7 @@ NO_OPS = {
     *("load_detector", "save_detector", "export_onnx", "model_megabytes"),
     *("fit", "adamw", "cosine_schedule", "stop_if_not_finite", "train_faster_rcnn"),
     "train_in_four_steps",
+    *("align_by_cells", "by_cells", "gather_cells", "scatter_cells", "weighing_cells"),
     *(
         "run_all",
         "score_regions",

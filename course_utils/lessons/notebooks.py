@@ -60,6 +60,7 @@ TAUGHT = {
         "ops.roi.pool_bins",
         "ops.roi.MaxOverBins",
         "ops.roi.sampling_matrix",
+        "ops.roi.align_by_matrices",
         "ops.roi.roi_align",
     ],
     "07_fast_rcnn": [

@@ -58,6 +58,18 @@ def rpn_loss(objectness, deltas, anchors, labels, matched_gt_boxes):
     return {"rpn_object": object_loss / count, "rpn_box": box_loss / count}
 
 
+def best_first(scores, count):
+    """Indices of the `count` highest of (M,) scores, best first; ties: the first.
+
+    The start of a stable sort, but only of those that may stand in it. Lesson 08.
+    """
+    able = torch.arange(len(scores), device=scores.device)
+    if 0 < count < len(scores):
+        limit = scores.topk(count).values[-1]
+        able = able[~(scores < limit)]  # NaN stays: a sort puts it first
+    return able[scores[able].argsort(descending=True, stable=True)[:count]]
+
+
 class RPN(nn.Module):
     """The head, its anchors, how they are trained and what is made of them.
 
@@ -119,7 +131,7 @@ class RPN(nn.Module):
         limits, found = (self.pre_nms_top_n, count, self.nms_iou), []
         for scores, offsets, size in zip(objectness, deltas, sizes):
             # the best ones only: to decode all takes longer than to sort twice
-            best = scores.argsort(descending=True, stable=True)[: self.pre_nms_top_n]
+            best = best_first(scores, self.pre_nms_top_n)
             boxes = decode_boxes(offsets[best], anchors[best], BOX_DELTA_STDS)
             found.append(filter_proposals(scores[best], boxes, size, *limits))
         return found

@@ -5,6 +5,7 @@ import torch
 from numba import get_num_threads, prange
 
 from course_utils.core.compiled import njit
+from course_utils.ops.roi_sparse import align_by_cells
 
 
 def split_regions(regions, images):
@@ -215,6 +216,25 @@ def sampling_matrix(low, high, bins, cells, samples, aligned=True):
     return share.sum(2) / count.clamp(min=1)[:, None, None]
 
 
+def align_by_matrices(features, rows, columns, counts):
+    """RoIAlign as A F B^T: two products of matrices for each region.
+
+    features (B, C, H, W); rows A (R, P, H) and columns B (R, Q, W), see
+    `sampling_matrix`; counts: regions of each image. Returns (R, C, P, Q), on any
+    device. Source: Mask R-CNN, He et al. 2017, section 3. Lesson 06.
+    """
+    channels, height = features.shape[1:3]
+    p, q, out = rows.shape[1], columns.shape[1], []
+    for each, high, wide in zip(features, rows.split(counts), columns.split(counts)):
+        # 64 regions at a time stay in the processor's cache
+        for a, b in zip(high.split(64), wide.split(64)):
+            x = b.flatten(0, 1) @ each.permute(1, 2, 0)  # (H, R Q, C): F B^T
+            x = x.view(height, len(a), q * channels).transpose(0, 1)
+            x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q, C): A F B^T
+            out.append(x.permute(0, 3, 1, 2))
+    return torch.cat(out)
+
+
 def roi_align(
     features,
     regions,
@@ -233,17 +253,13 @@ def roi_align(
     """
     p, q = as_pair(output_size)
     parts, order = split_regions(regions, len(features))
-    channels, height, width = features.shape[1:]
     given, features = features, at_least_float32(features)
     x1, y1, x2, y2 = (torch.cat(parts).to(features) * spatial_scale).unbind(1)
-    rows = sampling_matrix(y1, y2, p, height, sampling_ratio, aligned)  # (R, P, H)
-    columns = sampling_matrix(x1, x2, q, width, sampling_ratio, aligned)  # (R, Q, W)
-    counts, out = [len(part) for part in parts], []
-    for each, high, wide in zip(features, rows.split(counts), columns.split(counts)):
-        # 64 regions at a time stay in the processor's cache
-        for a, b in zip(high.split(64), wide.split(64)):
-            x = b.flatten(0, 1) @ each.permute(1, 2, 0)  # (H, R Q, C): F B^T
-            x = x.view(height, len(a), q * channels).transpose(0, 1)
-            x = (a @ x).view(len(a), p, q, channels)  # (R, P, Q C): A F B^T
-            out.append(x.permute(0, 3, 1, 2))
-    return reorder(torch.cat(out).to(given.dtype), order)
+    settings = sampling_ratio, aligned
+    rows = sampling_matrix(y1, y2, p, features.shape[2], *settings)  # (R, P, H)
+    columns = sampling_matrix(x1, x2, q, features.shape[3], *settings)  # (R, Q, W)
+    # On the CPU the cells that weigh nothing are left out, see `align_by_cells`.
+    sparse = features.device.type == "cpu" and not rows.requires_grad
+    form = align_by_cells if sparse else align_by_matrices
+    out = form(features, rows, columns, [len(part) for part in parts])
+    return reorder(out.to(given.dtype), order)

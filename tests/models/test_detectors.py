@@ -18,7 +18,7 @@ from course_utils.models.fast_rcnn import (
     sample_regions,
 )
 from course_utils.models.faster_rcnn import FasterRCNN
-from course_utils.models.rpn import RPN, RPNHead, rpn_loss
+from course_utils.models.rpn import RPN, RPNHead, best_first, rpn_loss
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import decode_boxes
@@ -341,6 +341,16 @@ def test_proposals_carry_no_gradient():
     assert outputs[0].requires_grad
     boxes, scores = faster.rpn.proposals(*outputs, [(40, 56)])[0]
     assert len(boxes) and not boxes.requires_grad and not scores.requires_grad
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 40, 99])
+def test_the_best_come_in_the_order_of_a_stable_sort(count):
+    torch.manual_seed(0)
+    scores, ties = torch.rand(40), torch.randint(4, (40,)).float()
+    broken = torch.where(ties == 2, torch.nan, ties)
+    for given in scores, ties, broken, torch.zeros(0):
+        order = given.argsort(descending=True, stable=True)[:count]
+        assert torch.equal(best_first(given, count), order)
 
 
 @pytest.mark.slow

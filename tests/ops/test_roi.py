@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision
 
+from course_utils.ops import roi, roi_sparse
 from course_utils.ops.roi import roi_align, roi_pool, round_half_away
 
 MAP = torch.arange(1.0, 65).view(1, 1, 8, 8)
@@ -134,3 +135,76 @@ def test_pooling_passes_on_numbers_that_are_not_finite():
     broken[0, 0, 0, 0] = -torch.inf
     got = roi_pool(broken, [torch.tensor([[0.0, 0, 0, 0]])], 1)
     assert got.item() == -torch.inf
+
+
+# --- RoIAlign in two forms: by matrices and by cells ------------------------------
+
+
+def by_matrices(monkeypatch, *case, **settings):
+    """`roi_align` in its dense form, that of other devices."""
+    with monkeypatch.context() as patch:
+        patch.setattr(roi, "align_by_cells", roi.align_by_matrices)
+        return value_and_gradient(roi_align, *case, **settings)
+
+
+@pytest.mark.parametrize("copied", [roi_sparse.COPIED, 0])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_both_forms_of_roi_align_are_equal(monkeypatch, layout, copied):
+    monkeypatch.setattr(roi_sparse, "COPIED", copied)  # 0: maps are read as they lie
+    for seed in range(24):
+        features, *rest = random_case(seed)
+        features = features.double().contiguous(memory_format=layout)
+        settings = {"sampling_ratio": (2, -1, 3)[seed % 3], "aligned": seed % 2 == 0}
+        sparse = value_and_gradient(roi_align, features, *rest, **settings)
+        dense = by_matrices(monkeypatch, features, *rest, **settings)
+        for mine, theirs in zip(sparse, dense):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+        assert sparse[1].is_contiguous(memory_format=layout) or copied
+
+
+def test_roi_align_on_the_processor_multiplies_no_matrices(monkeypatch):
+    monkeypatch.setattr(roi, "align_by_matrices", None)
+    features = torch.randn(1, 3, 150, 250)
+    regions = [torch.tensor([[20.0, 8, 90, 70], [300, 9, 900, 500]])]
+    settings = {"sampling_ratio": 2, "aligned": True}
+    close(
+        value_and_gradient(roi_align, features, regions, 7, 1 / 4),
+        value_and_gradient(
+            torchvision.ops.roi_align, features, regions, 7, 1 / 4, **settings
+        ),
+    )
+
+
+def test_gradients_of_roi_align_are_exact_twice():
+    features = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    regions = [torch.tensor([[0.3, 0.7, 4.1, 3.9], [-2, 1, 2, 9]]), torch.zeros(0, 4)]
+
+    def layer(maps):
+        return roi_align(maps, regions, (2, 3)) ** 2
+
+    assert torch.autograd.gradcheck(layer, features)
+    assert torch.autograd.gradgradcheck(layer, features)
+
+
+def test_regions_of_roi_align_still_have_a_gradient():
+    features = torch.randn(1, 2, 8, 8, dtype=torch.float64)
+    box = torch.tensor([[1.2, 0.7, 6.1, 5.3]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda b: roi_align(features, [b], 2), box)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_roi_align_of_half_precision_is_rounded_once(kind):
+    features, *rest = random_case(7)
+    half = features.to(kind)
+    value, gradient = value_and_gradient(roi_align, half, *rest)
+    exact = value_and_gradient(roi_align, half.float(), *rest)[0]
+    assert value.dtype == gradient.dtype == kind
+    assert torch.equal(value, exact.to(kind))
+
+
+def test_images_without_regions_have_no_gradient():
+    features = torch.randn(3, 2, 6, 6)
+    none, one = torch.zeros(0, 4), torch.tensor([[1.0, 1, 5, 4]])
+    value, gradient = value_and_gradient(roi_align, features, [none, one, none], 2)
+    assert torch.equal(value, roi_align(features[1:2], [one], 2))
+    assert gradient[[0, 2]].abs().max() == 0 and gradient[1].abs().max() > 0

@@ -149,11 +149,11 @@ def test_a_shortcut_gives_what_a_strided_convolution_gives():
         assert torch.equal(block(x), torch.relu(y + strided))
 
 
-@pytest.mark.parametrize("feature", ["amx_bf16", "avx512_f"])
+@pytest.mark.parametrize("feature", ["amx_bf16", "avx512_bf16", "avx512_f"])
 def test_only_training_runs_in_bfloat16(monkeypatch, feature):
     known = lambda: {feature: True}  # noqa: E731
     monkeypatch.setattr(torch.cpu, "get_capabilities", known, raising=False)
-    fast, layer = feature == "amx_bf16", torch.nn.Linear(4, 4)
+    fast, layer = feature.endswith("bf16"), torch.nn.Linear(4, 4)
     for training, kind in (True, torch.bfloat16), (False, torch.float32):
         with mixed_precision(training):
             assert layer(torch.rand(2, 4)).dtype == (kind if fast else torch.float32)
