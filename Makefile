@@ -35,11 +35,13 @@ lab: .venv/ready  ## set up and open JupyterLab at lesson 00
 test: .venv/test-ready  ## set up and run all tests, every lesson included
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
 
 quick: .venv/test-ready  ## the tests that matter while working, in three minutes
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -m "not slow and not lesson and not browser"
 
 lessons: .venv/ready  ## run every lesson, save its outputs, print time and memory

@@ -81,6 +81,7 @@ from course_utils.models.localizer import (
 )
 from course_utils.models.photo_detector import (
     PhotoFasterRCNN,
+    boxes_in_pixels,
     load_detector,
     save_detector,
 )
@@ -323,6 +324,7 @@ OPS = {
     "ignored_objects": (ignored_objects, TARGET),
     "sort_mistakes": (lambda a, t: sort_mistakes(a, t, 0.25), ANSWER, TARGET),
     "to_square": (to_square, IMAGE),
+    "boxes_in_pixels": (boxes_in_pixels, A, IMAGE),
     "split_maps": (lambda m: split_maps(m.expand(1, ROW)), A[:1, :1]),
 }  # fmt: skip
 

@@ -93,3 +93,45 @@ def test_nobody_asks_which_detector_it_is():
     texts = dict(sources("course_utils/evaluation", "course_utils/lessons"))
     texts |= {p.name: p.read_text() for p in notebooks.NOTEBOOKS.rglob("*.ipynb")}
     assert [name for name, text in texts.items() if re.search(kinds, text)] == []
+
+
+TYPED_ROOMS = ("ops", "models", "evaluation")
+
+
+def public_functions(text):
+    """(name, node) of a module's public functions, constructors and public methods.
+
+    Not those that numba compiles: it finds their types itself.
+    """
+    for node in ast.parse(text).body:
+        name = getattr(node, "name", "_")
+        for part in node.body if isinstance(node, ast.ClassDef) else [node]:
+            own = getattr(part, "name", "_")
+            hidden = own.startswith("_") and not re.fullmatch("__.+__", own)
+            if name.startswith("_") or hidden or not isinstance(part, ast.FunctionDef):
+                continue
+            if not any("njit" in ast.unparse(d) for d in part.decorator_list):
+                yield (own if part is node else f"{name}.{own}"), part
+
+
+def without_type(function):
+    """The parameters of a function that have no type, and "return" if that has none.
+
+    `ctx` is to an autograd.Function what `self` is to a class.
+    """
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    every = [*named, *filter(None, (given.vararg, given.kwarg))]
+    missing = [
+        a.arg for a in every if a.annotation is None and a.arg not in ("self", "ctx")
+    ]
+    return missing + ([] if function.returns else ["return"])
+
+
+def test_public_functions_of_the_detectors_rooms_are_annotated():
+    count = 0
+    for path, text in sources(*(f"course_utils/{room}" for room in TYPED_ROOMS)):
+        for name, function in public_functions(text):
+            missing, count = without_type(function), count + 1
+            assert not missing, f"{path}: {name} has no type for {', '.join(missing)}"
+    assert count > 100

@@ -32,6 +32,7 @@ from course_utils.data.voc import (
 )
 from course_utils.ops.boxes import check_boxes
 from course_utils.ops.targets import (
+    Target,
     as_float,
     check_labels,
     difficult_objects,
@@ -217,7 +218,9 @@ class Scenes(torch.utils.data.Dataset):
 
     def __init__(self, dataset, proposals=None, augment=False):
         self.images = list(Images(dataset))
-        self.targets = [dict(dataset.target(i)) for i in range(len(dataset))]
+        self.targets: list[Target] = [
+            dict(dataset.target(i)) for i in range(len(dataset))
+        ]
         if proposals is not None and len(proposals) != len(self.targets):
             raise ValueError(
                 f"proposals of {len(proposals)} images for {len(self.targets)} images;"

@@ -1,12 +1,15 @@
 """Average precision, as COCO and PASCAL VOC define it."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from course_utils.core.compiled import njit
 from course_utils.core.devices import to_device
 from course_utils.evaluation.scorer_input import scorer_input
+from course_utils.ops.targets import Detections, Target
 
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
 METHODS = ("coco", "all-point", "11-point")
@@ -55,7 +58,9 @@ def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
     return verdict
 
 
-def precision_recall(scores, right, objects, ties="order"):
+def precision_recall(
+    scores: np.ndarray, right: np.ndarray, objects: int, ties: str = "order"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision and recall after each detection, best score first.
 
     scores (D,); right (D,): 1 right, 0 false, -1 not counted, as from
@@ -65,17 +70,18 @@ def precision_recall(scores, right, objects, ties="order"):
     """
     order = np.argsort(-scores, kind="stable")
     order = order[right[order] >= 0]
-    hits = np.cumsum(right[order] == 1)
+    scores, hits = scores[order], np.cumsum(right[order] == 1)
     precision = hits / np.arange(1, len(order) + 1)
     recall = hits / objects if objects else np.full(len(order), np.nan)
-    curve = precision, recall, scores[order]
     if ties == "group":  # only where the next score differs
-        ends = np.flatnonzero(np.diff(scores[order], append=np.nan))
-        curve = tuple(values[ends] for values in curve)
-    return curve
+        ends = np.flatnonzero(np.diff(scores, append=np.nan))
+        return precision[ends], recall[ends], scores[ends]
+    return precision, recall, scores
 
 
-def average_precision(precision, recall, method="coco"):
+def average_precision(
+    precision: np.ndarray, recall: np.ndarray, method: str = "coco"
+) -> float:
     """Area under a precision-recall curve, 0 to 1.
 
     precision, recall: (D,), recall ascending, as from `precision_recall`. First the
@@ -101,12 +107,14 @@ def average_precision(precision, recall, method="coco"):
     return float(np.sum(falling[place[place < len(falling)]]) / len(points))
 
 
-def cpu_array(values, kind=None):
+def cpu_array(
+    values: Tensor | np.ndarray | list, kind: type | None = None
+) -> np.ndarray:
     """A tensor on any device, or what else numpy takes, as an array."""
     return np.asarray(to_device(values, "cpu"), kind)
 
 
-def ignored_objects(target):
+def ignored_objects(target: Mapping) -> tuple[np.ndarray, np.ndarray]:
     """Which of N objects need not be found: (ignored, crowd), both (N,) bool.
 
     Those are the ones that are difficult or a crowd; a flag that `target` does not hold
@@ -118,21 +126,21 @@ def ignored_objects(target):
 
 
 def score_class(
-    detections,
-    targets,
-    label,
-    iou_thresholds,
-    method,
-    max_detections=None,
-    ties="order",
-):
+    detections: Sequence[Mapping],
+    targets: Sequence[Mapping],
+    label: int,
+    iou_thresholds: Sequence[float],
+    method: str,
+    max_detections: int | None = None,
+    ties: str = "order",
+) -> tuple[np.ndarray, np.ndarray, int]:
     """All detections of one class: (scores (D,), verdicts (T, D), objects to find).
 
     See `evaluate` for max_detections and ties. Lesson 04.
     """
     coco = method == "coco"
     most = 100 if coco and max_detections is None else max_detections
-    iou_thresholds = np.asarray(iou_thresholds, np.float64)
+    limits = np.asarray(iou_thresholds, np.float64)
     scores, verdicts, objects = [], [], 0
     for detected, target in zip(detections, targets):
         mine = cpu_array(detected["labels"]) == label
@@ -149,7 +157,7 @@ def score_class(
             truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
         order = order[:most]
         if len(order):
-            given = boxes[order], truth, ignored, crowd & coco, iou_thresholds
+            given = boxes[order], truth, ignored, crowd & coco, limits
             verdicts.append(match_to_objects(*given, coco))
             scores.append(score[order])
     if not scores:
@@ -157,21 +165,21 @@ def score_class(
     return np.concatenate(scores), np.concatenate(verdicts, 1), objects
 
 
-def mean_of_known(values):
+def mean_of_known(values: Iterable[float]) -> float:
     """The mean of the numbers that are not NaN; NaN if there is none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 
 
 def evaluate(
-    detections,
-    targets,
-    classes,
-    method="coco",
-    iou_thresholds=None,
-    max_detections=None,
-    ties="order",
-):
+    detections: list[Detections],
+    targets: list[Target],
+    classes: Sequence[str],
+    method: str = "coco",
+    iou_thresholds: Sequence[float] | None = None,
+    max_detections: int | None = None,
+    ties: str = "order",
+) -> dict:
     """Score a detector: mean average precision and AP by class.
 
     detections: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
@@ -198,13 +206,19 @@ def evaluate(
         raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
     if max_detections is not None and not max_detections >= 1:
         raise ValueError(f"max_detections = {max_detections}: give 1 or more")
-    detections, targets = scorer_input(detections, targets, classes)
+    found, truth = scorer_input(detections, targets, classes)
     if iou_thresholds is None:
         iou_thresholds = COCO_IOUS if method == "coco" else (0.5,)
-    result = {"method": method, "ap": {}, "ap50": {}, "objects": {}, "detections": {}}
+    result: dict = {
+        "method": method,
+        "ap": {},
+        "ap50": {},
+        "objects": {},
+        "detections": {},
+    }
     for label, name in enumerate(classes, 1):
         scores, verdicts, objects = score_class(
-            detections, targets, label, iou_thresholds, method, max_detections, ties
+            found, truth, label, iou_thresholds, method, max_detections, ties
         )
         aps = [math.nan] * len(iou_thresholds)
         if objects:

@@ -1,14 +1,20 @@
 """All detectors of the course on the same images: accuracy, time by phase, size."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from torch import Tensor, nn
 
 from course_utils.core.devices import device_of, predict_one, to_device
 from course_utils.core.timing import Timer
+from course_utils.data.datasets import Scenes
 from course_utils.evaluation.average_precision import evaluate
+from course_utils.models.detector import Detector
 from course_utils.ops.postprocess import postprocess_detections
+from course_utils.ops.targets import Detections
 
 
-def run_all(model, scenes, num_proposals):
+def run_all(model: Detector, scenes: Scenes, num_proposals: int) -> dict:
     """Score a detector on all scenes, one at a time, with a clock on each phase.
 
     scenes: a `datasets.Scenes`; num_proposals: of each image. Returns the numbers of
@@ -24,7 +30,9 @@ def run_all(model, scenes, num_proposals):
     return evaluate(detections, scenes.targets, scenes.classes) | {"ms": ms}
 
 
-def score_regions(model, image, num_proposals):
+def score_regions(
+    model: Detector, image: Tensor, num_proposals: int
+) -> tuple[Tensor, Tensor]:
     """What a detector says of each proposal of an image, before NMS.
 
     (scores (N, K), boxes (N, K, 4)), best proposal first, N at most `num_proposals`.
@@ -36,13 +44,24 @@ def score_regions(model, image, num_proposals):
     return to_device(scored, image.device)
 
 
-def detections_from(scored, model, size, num_proposals, nms_iou):
+def detections_from(
+    scored: tuple[Tensor, Tensor],
+    model: Detector,
+    size: tuple[int, int],
+    num_proposals: int,
+    nms_iou: float,
+) -> Detections:
     """The detections, had the model looked at its best `num_proposals` only."""
     scores, boxes = (part[:num_proposals] for part in scored)
     return postprocess_detections(scores, boxes, size, model.min_score, nms_iou)
 
 
-def settings_table(models, scenes, counts, nms_ious):
+def settings_table(
+    models: dict[str, Detector],
+    scenes: Scenes,
+    counts: Sequence[int],
+    nms_ious: Sequence[float],
+) -> tuple[dict, dict]:
     """mAP@0.5 at all settings: {(name, num_proposals, nms_iou): mAP}, and the scores.
 
     counts: the numbers of proposals to try. The second is
@@ -67,7 +86,9 @@ def settings_table(models, scenes, counts, nms_ious):
     return table, scored
 
 
-def phase_times(models, scenes, counts):
+def phase_times(
+    models: dict[str, Detector], scenes: Scenes, counts: Sequence[int]
+) -> dict:
     """{(name, num_proposals): {phase: ms}}: the median over scenes. Lesson 10."""
     times = {}
     for name, model in models.items():
@@ -85,7 +106,7 @@ def phase_times(models, scenes, counts):
     return times
 
 
-def pareto_front(points):
+def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
     """The names of {name: (ms, accuracy)} that no other beats in both.
 
     A point is beaten if another is at least as fast and as accurate, and better in one
@@ -101,6 +122,6 @@ def pareto_front(points):
     return [name for name, point in points.items() if not beaten(*point)]
 
 
-def model_megabytes(model):
+def model_megabytes(model: nn.Module) -> float:
     """Size of a network's weights as float32, in MB. Lesson 10."""
     return sum(w.numel() for w in model.state_dict().values()) * 4 / 1e6

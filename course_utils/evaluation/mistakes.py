@@ -5,9 +5,12 @@ import torch
 from course_utils.core.devices import to_device
 from course_utils.evaluation.average_precision import ignored_objects
 from course_utils.ops.boxes import box_iou
+from course_utils.ops.targets import Detections, Target
 
 
-def sort_mistakes(detected, target, min_score=0.5):
+def sort_mistakes(
+    detected: Detections, target: Target, min_score: float = 0.5
+) -> dict[str, list[int]]:
     """What each detection in one image is, and which objects are missed.
 
     Detections from `min_score` on are taken, the surest first; each object can be found
@@ -19,7 +22,9 @@ def sort_mistakes(detected, target, min_score=0.5):
     Source: after Hoiem et al. 2012. Lesson 12.
     """
     detected, target = to_device(detected, "cpu"), to_device(target, "cpu")
-    kinds = {k: [] for k in ("right", "twice", "class", "place", "background")}
+    kinds: dict[str, list[int]] = {
+        k: [] for k in ("right", "twice", "class", "place", "background")
+    }
     free = torch.ones(len(target["boxes"]), dtype=torch.bool)
     ignored = torch.from_numpy(ignored_objects(target)[0])
     ious = box_iou(detected["boxes"], target["boxes"])

@@ -1,14 +1,18 @@
 """A model's detections for a whole data set."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import nn
 
 from course_utils.core.devices import device_of, to_device
 from course_utils.models.localizer import left_to_right
 from course_utils.ops.boxes import box_iou
+from course_utils.ops.targets import Detections
 
 
 @torch.no_grad()
-def predict(model, dataset, batch=50):
+def predict(model: nn.Module, dataset: Sequence, batch: int = 50) -> list[Detections]:
     """The model's detections for a whole data set, as a list of dicts. Lesson 02.
 
     Images are moved to the model's device, `batch` at a time, and the detections come
@@ -24,7 +28,9 @@ def predict(model, dataset, batch=50):
     return detections
 
 
-def localize_scores(detections, dataset):
+def localize_scores(
+    detections: list[Detections], dataset: Sequence
+) -> tuple[float, float]:
     """Share of right labels, and mean IoU, over all objects of a data set.
 
     Detections and objects are paired from left to right. Lesson 02.

@@ -1,12 +1,19 @@
 """How many objects have a proposal near enough."""
 
 import torch
+from torch import Tensor
 
 from course_utils.core.devices import to_device
 from course_utils.ops.boxes import box_iou
+from course_utils.ops.targets import Target
 
 
-def proposal_recall(proposals, targets, num_proposals, iou_thresholds=(0.5, 0.7)):
+def proposal_recall(
+    proposals: list[Tensor],
+    targets: list[Target],
+    num_proposals: int,
+    iou_thresholds: tuple[float, ...] = (0.5, 0.7),
+) -> dict:
     """How many objects the first `num_proposals` of each image find, and how well.
 
     proposals: for each image (N, 4), best first. targets: for each image, as
@@ -19,14 +26,14 @@ def proposal_recall(proposals, targets, num_proposals, iou_thresholds=(0.5, 0.7)
         raise ValueError(
             f"proposals of {len(proposals)} images, {len(targets)} targets"
         )
-    best, labels = [], []
+    found_best, found_labels = [], []
     for boxes, target in zip(to_device(proposals, "cpu"), to_device(targets, "cpu")):
         easy = ~target["difficult"]
         overlap = box_iou(boxes[:num_proposals], target["boxes"][easy])  # (N, objects)
         none = overlap.new_zeros(1, overlap.shape[1])
-        best.append(torch.cat([overlap, none]).max(0).values)
-        labels.append(target["labels"][easy])
-    best, labels = torch.cat(best), torch.cat(labels)
+        found_best.append(torch.cat([overlap, none]).max(0).values)
+        found_labels.append(target["labels"][easy])
+    best, labels = torch.cat(found_best), torch.cat(found_labels)
     if len(best) == 0:
         raise ValueError("the targets hold no object that is not difficult")
     found = {limit: float((best >= limit).float().mean()) for limit in iou_thresholds}

@@ -1,7 +1,11 @@
 """What the scorer is given: detections and targets, checked and turned into arrays."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
+
+from course_utils.ops.targets import Detections, Target
 
 # Of each key: the type that the scorer works with, the kinds that may be given (f
 # float, i and u whole numbers, b bool), and how to say so.
@@ -14,7 +18,7 @@ KEYS = {
 }
 
 
-def as_array(record, key, where):
+def as_array(record: Mapping, key: str, where: str) -> np.ndarray:
     """The values of `key` as an array: (N, 4) boxes, (N,) anything else.
 
     They may be a tensor on any device, an array or a list; none at all may have any
@@ -42,7 +46,9 @@ def as_array(record, key, where):
     return value.astype(kind)
 
 
-def arrays_of(record, keys, where, num_classes):
+def arrays_of(
+    record: Mapping, keys: list[str], where: str, num_classes: int
+) -> dict[str, np.ndarray]:
     """{key: array} of one image's detections or target; see `scorer_input`."""
     found = {key: as_array(record, key, where) for key in keys}
     sizes = [len(value) for value in found.values()]
@@ -59,7 +65,9 @@ def arrays_of(record, keys, where, num_classes):
     return found
 
 
-def scorer_input(detections, targets, classes):
+def scorer_input(
+    detections: list[Detections], targets: list[Target], classes: Sequence[str]
+) -> tuple[list[dict], list[dict]]:
     """Detections and targets as lists of dicts of arrays, for `score_class`.
 
     Raises ValueError, naming image and fault, where the two lists differ in length, a
@@ -70,7 +78,7 @@ def scorer_input(detections, targets, classes):
         raise ValueError(
             f"{len(detections)} detections for {len(targets)} images: one each"
         )
-    found = [], []
+    found: tuple[list[dict], list[dict]] = [], []
     for i, (detected, target) in enumerate(zip(detections, targets)):
         image = f"(image {target.get('image_id', i)})"
         keys = ["boxes", "labels", "scores"]

@@ -1,13 +1,15 @@
 """Convolutional backbones: images in, feature maps out."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.precision import mixed_precision
 
 
-def conv_bn(c_in, c_out, size=3, stride=1):
+def conv_bn(c_in: int, c_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution and batch normalisation: (B, c_in, H, W) -> (B, c_out, H', W')."""
     conv = nn.Conv2d(c_in, c_out, size, stride, padding=size // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(c_out))
@@ -20,7 +22,7 @@ class ResidualBlock(nn.Module):
     Source: ResNet, He et al. 2016, figure 2 and section 3.3. Lesson 02.
     """
 
-    def __init__(self, c_in, c_out, stride=1):
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
         self.conv1 = conv_bn(c_in, c_out, stride=stride)
@@ -28,7 +30,7 @@ class ResidualBlock(nn.Module):
         same = c_in == c_out and stride == 1
         self.shortcut = nn.Identity() if same else conv_bn(c_in, c_out, 1)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(torch.relu(self.conv1(x)))
         # Every `stride`-th cell is taken first: on some processors PyTorch 2.14 crashes
         # while it trains a 1 x 1 convolution that strides itself.
@@ -45,13 +47,13 @@ class Layers(nn.Sequential):
 
     frozen = 0
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> "Layers":
         super().train(mode)
         for layer in list(self)[: self.frozen]:
             layer.eval()
         return self
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         with mixed_precision(self.training, x.device):
             x = super().forward(x)
         return x.float()
@@ -60,7 +62,7 @@ class Layers(nn.Sequential):
 class SmallResNet(nn.Module):
     """Our own backbone: (B, 3, H, W) in 0..1 -> (B, C, H / 8, W / 8). Lesson 02."""
 
-    def __init__(self, widths=(32, 64, 128)):
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
         super().__init__()
         stem, middle, top = widths
         self.out_channels = top
@@ -73,11 +75,11 @@ class SmallResNet(nn.Module):
         )
         self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.layers(2 * images - 1)
 
 
-def freeze(backbone, layers=4):
+def freeze(backbone: SmallResNet, layers: int = 4) -> SmallResNet:
     """Let a `SmallResNet` learn only what comes after its first `layers`.
 
     By default that is the last block. Of the first ones neither weights nor batch
@@ -96,13 +98,13 @@ class Frozen(nn.Module):
     Its weights stay those of `net`, whatever happens around it. Lesson 09.
     """
 
-    def __init__(self, net):
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net.eval()
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> "Frozen":
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Any:
         return self.net(images)

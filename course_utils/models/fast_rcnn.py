@@ -1,10 +1,11 @@
 """Fast R-CNN: the image once through the backbone, then a head for each region."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images, to_device
 from course_utils.core.precision import mixed_precision
@@ -14,7 +15,7 @@ from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
 from course_utils.ops.matching import assign_targets, sample_balanced
 from course_utils.ops.postprocess import postprocess_detections
 from course_utils.ops.roi import roi_pool
-from course_utils.ops.targets import check_targets
+from course_utils.ops.targets import Detections, Target, check_targets
 from course_utils.proposals.selective_search import selective_search
 
 
@@ -26,7 +27,9 @@ class RegionHead(nn.Module):
     Lesson 07.
     """
 
-    def __init__(self, channels, num_classes, pool_size=7, hidden=256):
+    def __init__(
+        self, channels: int, num_classes: int, pool_size: int = 7, hidden: int = 256
+    ) -> None:
         super().__init__()
         self.pool_size, self.num_classes = pool_size, num_classes
         self.fc1 = nn.Linear(channels * pool_size**2, hidden)
@@ -34,12 +37,17 @@ class RegionHead(nn.Module):
         self.logits = nn.Linear(hidden, num_classes)
         self.deltas = nn.Linear(hidden, 4 * (num_classes - 1))
 
-    def forward(self, pooled):
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.relu(self.fc2(torch.relu(self.fc1(pooled.flatten(1)))))
         return self.logits(x), self.deltas(x).unflatten(1, (-1, 4))
 
 
-def sample_regions(proposals, target, batch_size=64, positive_fraction=0.25):
+def sample_regions(
+    proposals: Tensor,
+    target: Target,
+    batch_size: int = 64,
+    positive_fraction: float = 0.25,
+) -> tuple[Tensor, Tensor, Tensor]:
     """The regions of one image that train the head.
 
     proposals (N, 4), joined by the ground-truth boxes. Returns boxes (S, 4), labels
@@ -52,7 +60,13 @@ def sample_regions(proposals, target, batch_size=64, positive_fraction=0.25):
     return boxes[chosen], labels[chosen], matched_gt_boxes[chosen]
 
 
-def head_loss(logits, deltas, boxes, labels, matched_gt_boxes):
+def head_loss(
+    logits: Tensor,
+    deltas: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    matched_gt_boxes: Tensor,
+) -> dict[str, Tensor]:
     """The multi-task loss of S sampled regions: a dict of ``class`` and ``box``.
 
     logits (S, num_classes), deltas (S, K, 4), boxes and matched_gt_boxes (S, 4),
@@ -69,7 +83,9 @@ def head_loss(logits, deltas, boxes, labels, matched_gt_boxes):
     return {"class": class_loss, "box": box_loss}
 
 
-def score_boxes(logits, deltas, regions):
+def score_boxes(
+    logits: Tensor, deltas: Tensor, regions: Tensor
+) -> tuple[Tensor, Tensor]:
     """From the head's outputs to probabilities (R, K) and boxes (R, K, 4).
 
     logits (R, num_classes), deltas (R, K, 4), regions (R, 4). Lesson 07.
@@ -98,16 +114,16 @@ class FastRCNN(nn.Module):
 
     def __init__(
         self,
-        backbone,
-        head,
-        stride=8,
-        pool=roi_pool,
-        num_proposals=200,
-        batch_size_per_image=64,
-        min_score=0.02,
-        nms_iou=0.3,
-        prepare=None,
-    ):
+        backbone: nn.Module,
+        head: RegionHead,
+        stride: int = 8,
+        pool: Callable = roi_pool,
+        num_proposals: int | None = 200,
+        batch_size_per_image: int = 64,
+        min_score: float = 0.02,
+        nms_iou: float = 0.3,
+        prepare: Callable | None = None,
+    ) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.stride, self.pool = stride, pool
@@ -118,12 +134,16 @@ class FastRCNN(nn.Module):
         self.prepare = prepare or partial(stack_images, stride=stride)
         self.timer = Timer()
 
-    def forward(self, images, targets=None):
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[Detections]:
         if self.training:
             return self.losses(images, targets)
         return self.detections(images)
 
-    def losses(self, images, targets):
+    def losses(
+        self, images: list[Tensor], targets: list[Target] | None
+    ) -> dict[str, Tensor]:
         images = check_images(self, images)
         targets = check_targets(targets, self.head.num_classes, images[0].device)
         if any("proposals" not in target for target in targets):
@@ -135,7 +155,9 @@ class FastRCNN(nn.Module):
         features = self.backbone(self.prepare(images)[0])
         return self.region_losses(features, proposals, targets)
 
-    def region_losses(self, features, proposals, targets):
+    def region_losses(
+        self, features: Tensor, proposals: list[Tensor], targets: list[Target]
+    ) -> dict[str, Tensor]:
         """Losses of regions sampled from the proposals, a list of (N, 4)."""
         sampled = [
             sample_regions(boxes, target, self.batch_size_per_image)
@@ -147,12 +169,16 @@ class FastRCNN(nn.Module):
         known = (torch.cat(part) for part in (boxes, labels, matched_gt_boxes))
         return head_loss(logits.float(), deltas.float(), *known)
 
-    def propose(self, images, features, sizes):
+    def propose(
+        self, images: list[Tensor], features: Tensor, sizes: list[tuple[int, int]]
+    ) -> list[Tensor]:
         """The proposals of each image, a list of (N, 4): here by selective search."""
         return [selective_search(image, self.num_proposals) for image in images]
 
     @torch.no_grad()
-    def detections(self, images, proposals=None):
+    def detections(
+        self, images: list[Tensor], proposals: list[Tensor] | None = None
+    ) -> list[Detections]:
         """Detections for each image; proposals: a list of (N, 4), if there are any."""
         images = check_images(self, images)
         with self.timer("backbone"):
@@ -163,29 +189,30 @@ class FastRCNN(nn.Module):
                 proposals = self.propose(images, features, sizes)
         proposals = to_device(proposals, features.device)
         with self.timer("regions"):
-            outputs = self.head(self.pooled(features, proposals))
+            logits, deltas = self.head(self.pooled(features, proposals))
         with self.timer("nms"):
             counts = [len(boxes) for boxes in proposals]
-            scored = score_boxes(*outputs, torch.cat(proposals))
-            parts = zip(*(part.split(counts) for part in scored), sizes)
+            scores, boxes = score_boxes(logits, deltas, torch.cat(proposals))
+            parts = zip(scores.split(counts), boxes.split(counts), sizes)
             limits = self.min_score, self.nms_iou
             return [postprocess_detections(*part, *limits) for part in parts]
 
     @torch.no_grad()
-    def score_regions(self, image):
+    def score_regions(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
         images = check_images(self, [image])
         batch, sizes = self.prepare(images)
         features = self.backbone(batch)
         (regions,) = self.propose(images, features, sizes)
-        return score_boxes(*self.head(self.pooled(features, [regions])), regions)
+        logits, deltas = self.head(self.pooled(features, [regions]))
+        return score_boxes(logits, deltas, regions)
 
-    def pooled(self, features, regions):
+    def pooled(self, features: Tensor, regions: Sequence[Tensor]) -> Tensor:
         """The features of each region, (R, C, P, P)."""
         return self.pool(features, list(regions), self.head.pool_size, 1 / self.stride)
 
 
-def compress(layer, rank):
+def compress(layer: nn.Linear, rank: int) -> nn.Sequential:
     """A linear layer as two small ones, by singular value decomposition.
 
     (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V, cut off after

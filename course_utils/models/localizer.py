@@ -1,12 +1,20 @@
 """Classification + localization: what, and where, when the number is known."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images
 from course_utils.ops.boxes import clip_boxes, decode_boxes, encode_boxes, to_center
-from course_utils.ops.targets import check_labels, check_targets, image_name
+from course_utils.ops.targets import (
+    Detections,
+    Target,
+    check_labels,
+    check_targets,
+    image_name,
+)
 
 # Divides the deltas of a box against its cell's anchor, so that the network's four
 # numbers are about as large as its class scores.
@@ -20,12 +28,14 @@ class Classifier(nn.Module):
     evaluation mode a list of ``labels`` (1,) and ``scores`` (1,). Lesson 02.
     """
 
-    def __init__(self, backbone, channels, num_classes):
+    def __init__(self, backbone: nn.Module, channels: int, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.last = nn.Linear(channels, num_classes - 1)
 
-    def forward(self, images, targets=None):
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         batch = torch.stack(check_images(self, images))
         scores = self.last(self.backbone(batch).mean((2, 3)))
         if self.training:
@@ -37,8 +47,10 @@ class Classifier(nn.Module):
             for i, s in zip(best.indices, best.values)
         ]
 
-    def wanted(self, targets):
+    def wanted(self, targets: list[Target] | None) -> list[Tensor]:
         """The label (1,) of each target; raises ValueError for another number."""
+        if targets is None:
+            raise ValueError("training needs a list of targets, one an image")
         found, num_classes = [], self.last.out_features + 1
         for i, target in enumerate(targets):
             labels = check_labels(target, num_classes, i)
@@ -52,7 +64,9 @@ class Classifier(nn.Module):
         return found
 
 
-def cell_anchors(shape, size, device=None):
+def cell_anchors(
+    shape: tuple[int, int], size: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
     """A square around the center of each of the (H, W) cells: (HW, 4) pixels.
 
     size: (height, width) of the image; the side is a third of its height. Lesson 02.
@@ -64,7 +78,7 @@ def cell_anchors(shape, size, device=None):
     return torch.stack([x - half, y - half, x + half, y + half], 1)
 
 
-def look_target(boxes, anchors):
+def look_target(boxes: Tensor, anchors: Tensor) -> Tensor:
     """Where to look for each box: weights over the cells that sum to 1.
 
     boxes (B, k, 4), anchors (HW, 4) -> (B, k, HW): a round hill over the box, never
@@ -84,19 +98,19 @@ class LocalizeHead(nn.Module):
     (B, HW, 4) against `cell_anchors`. k is the number of objects. Lesson 02.
     """
 
-    def __init__(self, channels, num_classes, k=1):
+    def __init__(self, channels: int, num_classes: int, k: int = 1) -> None:
         super().__init__()
         self.k, self.num_classes = k, num_classes
         self.look = nn.Conv2d(channels, k, 1)
         self.classify = nn.Conv2d(channels, num_classes - 1, 1)
         self.locate = nn.Conv2d(channels, 4, 1)
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> list[Tensor]:
         outputs = self.look(features), self.classify(features), self.locate(features)
         return [output.flatten(2).transpose(1, 2) for output in outputs]
 
 
-def left_to_right(target):
+def left_to_right(target: Mapping) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) and labels (N,) of a target or answer, sorted by their centers.
 
     They are not checked: those that a network answers may have no area.
@@ -106,7 +120,14 @@ def left_to_right(target):
     return boxes[order], torch.as_tensor(target["labels"], device=boxes.device)[order]
 
 
-def localize_loss(look, scores, deltas, boxes, labels, anchors):
+def localize_loss(
+    look: Tensor,
+    scores: Tensor,
+    deltas: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    anchors: Tensor,
+) -> dict[str, Tensor]:
     """The losses of the three outputs, weighted by where the network should look.
 
     look (B, HW, k), scores (B, HW, K), deltas (B, HW, 4); boxes (B, k, 4) pixels and
@@ -115,7 +136,8 @@ def localize_loss(look, scores, deltas, boxes, labels, anchors):
     """
     hill = look_target(boxes, anchors)  # (B, k, HW)
     everywhere = torch.broadcast_tensors(boxes[:, :, None], anchors)  # (B, k, HW, 4)
-    wanted = encode_boxes(*(b.reshape(-1, 4) for b in everywhere), CELL_DELTA_STDS)
+    each_box, each_anchor = (b.reshape(-1, 4) for b in everywhere)
+    wanted = encode_boxes(each_box, each_anchor, CELL_DELTA_STDS)
     wanted = wanted.reshape(*hill.shape, 4)
     error = F.smooth_l1_loss(
         deltas[:, None].expand_as(wanted), wanted, reduction="none"
@@ -139,12 +161,20 @@ class Localizer(nn.Module):
     ValueError if an image does not hold exactly k objects. Lesson 02.
     """
 
-    def __init__(self, backbone, head, size, box_weight=1.0):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: LocalizeHead,
+        size: tuple[int, int],
+        box_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.size, self.box_weight = size, box_weight
 
-    def forward(self, images, targets=None):
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[Detections]:
         batch = torch.stack(check_images(self, images)).float()
         features = self.backbone(batch)
         anchors = cell_anchors(features.shape[-2:], self.size, features.device)
@@ -161,7 +191,9 @@ class Localizer(nn.Module):
             for b, i, s in zip(boxes, best.indices, best.values)
         ]
 
-    def wanted(self, targets, device=None):
+    def wanted(
+        self, targets: list[Target] | None, device: torch.device | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Boxes (B, k, 4) and labels (B, k) of the targets, from left to right."""
         targets = check_targets(targets, self.head.num_classes, device)
         for i, target in enumerate(targets):

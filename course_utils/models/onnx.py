@@ -3,15 +3,18 @@
 import json
 import logging
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.files import write_whole
 from course_utils.data.feature_maps import SIDE, to_square
-from course_utils.models.photo_detector import in_pixels
+from course_utils.models.photo_detector import PhotoFasterRCNN, in_pixels
 from course_utils.ops.boxes import BOX_DELTA_STDS, clip_boxes, decode_boxes
 from course_utils.ops.postprocess import postprocess_detections
+from course_utils.ops.targets import Detections
 
 
 class OneGraph(nn.Module):
@@ -23,15 +26,15 @@ class OneGraph(nn.Module):
     compares IoU and threshold in float32, as `nms.nms` does. Lesson 13.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: PhotoFasterRCNN) -> None:
         super().__init__()
         self.lower, self.neck = model.prepare.backbone, model.backbone
         self.rpn, self.head, self.settings = model.rpn.head, model.head, model.rpn
         self.stride = model.stride
         cells = SIDE // model.stride
-        self.register_buffer("anchors", model.rpn.grid(cells, cells))
+        self.anchors = nn.Buffer(model.rpn.grid(cells, cells))
 
-    def forward(self, image):
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         from torchvision import ops  # here, because it takes 170 MB
 
         features = self.neck(self.lower(image))
@@ -53,7 +56,9 @@ class OneGraph(nn.Module):
         return scores, decode_boxes(deltas[:, 0], regions, BOX_DELTA_STDS)
 
 
-def export_onnx(model, path, classes):
+def export_onnx(
+    model: PhotoFasterRCNN, path: str | Path, classes: Sequence[str]
+) -> None:
     """Write a `PhotoFasterRCNN`, backbone and all, as an ONNX file with class names.
 
     Written under a temporary name and renamed when whole. Lesson 13.
@@ -72,7 +77,7 @@ def export_onnx(model, path, classes):
             input_names=["image"],
             output_names=["scores", "boxes"],
         )
-    proto = program.model_proto
+    proto = program.model_proto  # type: ignore[union-attr]
     about = {
         "classes": json.dumps(list(classes)),
         "min_score": str(model.min_score),
@@ -93,7 +98,15 @@ class OnnxDetector:
     limit outside 0..1 and a file that `export_onnx` did not write. Lesson 13.
     """
 
-    def __init__(self, path, min_score=None, nms_iou=None):
+    min_score: float
+    nms_iou: float
+
+    def __init__(
+        self,
+        path: str | Path,
+        min_score: float | None = None,
+        nms_iou: float | None = None,
+    ) -> None:
         import onnxruntime
 
         self.session = onnxruntime.InferenceSession(
@@ -110,7 +123,7 @@ class OnnxDetector:
                 raise ValueError(f"{name} = {given}: give a number in 0..1")
             setattr(self, name, value)
 
-    def __call__(self, images):
+    def __call__(self, images: list[Tensor]) -> list[Detections]:
         detections = []
         for image in images:
             inputs = {"image": to_square(image)[None].numpy()}

@@ -1,12 +1,15 @@
 """Detectors of real photographs: the course's parts over a frozen ImageNet backbone."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.settings import REPOSITORY
 from course_utils.core.weights import load_weights, save_weights
@@ -17,6 +20,7 @@ from course_utils.models.imagenet import imagenet_backbone
 from course_utils.models.rpn import RPN
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.roi import roi_align
+from course_utils.ops.targets import Detections
 
 # Anchors: sides from 31 to 326 pixels of the square.
 SIZES = tuple(share * SIDE for share in (0.08, 0.16, 0.32, 0.56, 0.85))
@@ -30,17 +34,20 @@ class Neck(nn.Module):
     everywhere. Source: the lateral links of FPN, Lin et al. 2017, section 3. Lesson 12.
     """
 
-    def __init__(self, channels=192):
+    def __init__(self, channels: int = 192) -> None:
         super().__init__()
         self.out_channels = channels
-        for name, (depth, _, _) in zip(("fine", "coarse"), SHAPES):
-            self.register_buffer(f"{name}_mean", torch.zeros(depth, 1, 1))
-            self.register_buffer(f"{name}_std", torch.ones(depth, 1, 1))
-            setattr(self, name, nn.Conv2d(depth, channels, 1))
-        self.whole = nn.Conv2d(SHAPES[1][0], channels, 1)
+        fine, coarse = SHAPES[0][0], SHAPES[1][0]
+        self.fine_mean = nn.Buffer(torch.zeros(fine, 1, 1))
+        self.fine_std = nn.Buffer(torch.ones(fine, 1, 1))
+        self.fine = nn.Conv2d(fine, channels, 1)
+        self.coarse_mean = nn.Buffer(torch.zeros(coarse, 1, 1))
+        self.coarse_std = nn.Buffer(torch.ones(coarse, 1, 1))
+        self.coarse = nn.Conv2d(coarse, channels, 1)
+        self.whole = nn.Conv2d(coarse, channels, 1)
         self.norm = nn.GroupNorm(16, channels)
 
-    def standardise(self, maps, count=64):
+    def standardise(self, maps: np.ndarray, count: int = 64) -> "Neck":
         """Take each channel's mean and deviation from `count` rows of `frozen_maps`."""
         chosen = np.linspace(0, len(maps) - 1, min(count, len(maps))).astype(int)
         parts = split_maps(torch.from_numpy(maps[chosen]))
@@ -50,7 +57,7 @@ class Neck(nn.Module):
             getattr(self, f"{name}_std").copy_(std[0] + 1e-3)
         return self
 
-    def forward(self, maps):
+    def forward(self, maps: list[Tensor]) -> Tensor:
         fine, coarse = maps
         fine = (fine - self.fine_mean) / self.fine_std
         coarse = (coarse - self.coarse_mean) / self.coarse_std
@@ -68,11 +75,13 @@ class Prepare(nn.Module):
     package. Lesson 12.
     """
 
-    def __init__(self, backbone):
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
 
-    def state_dict(self, *args, destination=None, **settings):
+    def state_dict(  # type: ignore[override]
+        self, *args: Any, destination: dict | None = None, **settings: Any
+    ) -> dict:
         """Nothing."""
         return {} if destination is None else destination
 
@@ -81,7 +90,9 @@ class Prepare(nn.Module):
         own = self.backbone.state_dict()
         state_dict.update({f"{prefix}backbone.{key}": own[key] for key in own})
 
-    def forward(self, images):
+    def forward(
+        self, images: list[Tensor]
+    ) -> tuple[list[Tensor], list[tuple[int, int]]]:
         if images[0].ndim == 1:
             maps = split_maps(torch.stack(images))
         else:
@@ -92,28 +103,44 @@ class Prepare(nn.Module):
 class PhotoHead(RegionHead):
     """A `RegionHead` with dropout, and one box for all classes. Lesson 12."""
 
-    def __init__(self, channels, num_classes, pool_size=7, hidden=512, dropout=0.4):
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        pool_size: int = 7,
+        hidden: int = 512,
+        dropout: float = 0.4,
+    ) -> None:
         super().__init__(channels, num_classes, pool_size, hidden)
         self.dropout = nn.Dropout(dropout)
         self.deltas = nn.Linear(hidden, 4)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.deltas.bias)
 
-    def forward(self, pooled):
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         x = self.dropout(torch.relu(self.fc1(pooled.flatten(1))))
         x = self.dropout(torch.relu(self.fc2(x)))
         logits = self.logits(x)
         return logits, self.deltas(x)[:, None].expand(-1, logits.shape[1] - 1, -1)
 
 
-def in_pixels(detections, images):
+def in_pixels(detections: list[Detections], images: list[Tensor]) -> list[Detections]:
     """Detections in the 384 x 384 square, as pixels of the photographs. Lesson 12."""
     for detected, image in zip(detections, images):
-        if image.ndim == 3:
-            height, width = image.shape[1:]
-            scale = torch.tensor([width, height, width, height]) / SIDE
-            detected["boxes"] = detected["boxes"] * scale.to(detected["boxes"].device)
+        detected["boxes"] = boxes_in_pixels(detected["boxes"], image)
     return detections
+
+
+def boxes_in_pixels(boxes: Tensor, image: Tensor) -> Tensor:
+    """Boxes (..., 4) in the square, as pixels of the photograph (3, H, W).
+
+    Where the image is a row of `frozen_maps`, they stay as they are. Lesson 12.
+    """
+    if image.ndim != 3:
+        return boxes
+    height, width = image.shape[1:]
+    scale = torch.tensor([width, height, width, height]) / SIDE
+    return boxes * scale.to(boxes.device)
 
 
 class PhotoFasterRCNN(FasterRCNN):
@@ -125,9 +152,17 @@ class PhotoFasterRCNN(FasterRCNN):
     square. Lesson 12.
     """
 
+    prepare: Prepare
     mixed = False  # in bfloat16 lesson 12 took 3.7 GB instead of 1.5
 
-    def __init__(self, backbone, num_classes, channels=192, hidden=512, sizes=SIZES):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        channels: int = 192,
+        hidden: int = 512,
+        sizes: Sequence[float] = SIZES,
+    ) -> None:
         rpn = RPN(
             channels,
             AnchorGrid(sizes, stride=16),
@@ -143,12 +178,14 @@ class PhotoFasterRCNN(FasterRCNN):
             Neck(channels), rpn, head, stride=16, nms_iou=0.4, prepare=Prepare(backbone)
         )
 
-    def detections(self, images, proposals=None):
+    def detections(
+        self, images: list[Tensor], proposals: list[Tensor] | None = None
+    ) -> list[Detections]:
         return in_pixels(super().detections(images, proposals), images)
 
-    def score_regions(self, image):
+    def score_regions(self, image: Tensor) -> tuple[Tensor, Tensor]:
         scores, boxes = super().score_regions(image)
-        return scores, in_pixels([{"boxes": boxes}], [image])[0]["boxes"]
+        return scores, boxes_in_pixels(boxes, image)
 
 
 class PhotoFastRCNN(FastRCNN):
@@ -159,7 +196,13 @@ class PhotoFastRCNN(FastRCNN):
 
     mixed = False  # as PhotoFasterRCNN
 
-    def __init__(self, backbone, num_classes, channels=192, hidden=512):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        channels: int = 192,
+        hidden: int = 512,
+    ) -> None:
         super().__init__(
             Neck(channels),
             PhotoHead(channels, num_classes, hidden=hidden),
@@ -170,7 +213,7 @@ class PhotoFastRCNN(FastRCNN):
         )
 
 
-def start_from(model, trained):
+def start_from(model: nn.Module, trained: nn.Module) -> list[str]:
     """Give `model` all weights of `trained` that fit; returns the names left fresh.
 
     Two detectors of different classes differ in the last layer only. Lesson 13.
@@ -181,7 +224,9 @@ def start_from(model, trained):
     return sorted(own.keys() - fits.keys())
 
 
-def save_detector(model, path, classes, half=True):
+def save_detector(
+    model: PhotoFasterRCNN, path: str | Path, classes: Sequence[str], half: bool = True
+) -> None:
     """Write a `PhotoFasterRCNN` to one safetensors file, with its class names.
 
     The frozen backbone is left out: it comes with a pip package. half: as float16, 10
@@ -192,7 +237,7 @@ def save_detector(model, path, classes, half=True):
     save_weights(model.state_dict(), path, half, about)
 
 
-def load_detector(path):
+def load_detector(path: str | Path) -> tuple[PhotoFasterRCNN, list[str]]:
     """(model in evaluation mode, class names) from a file of `save_detector`.
 
     path: the file, or ``"voc2007"`` for the detector of 20 classes that comes with the

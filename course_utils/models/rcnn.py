@@ -3,16 +3,20 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images, device_of
 from course_utils.core.timing import Timer
+from course_utils.models.backbone import SmallResNet
 from course_utils.ops.boxes import decode_boxes
 from course_utils.ops.postprocess import postprocess_detections
+from course_utils.ops.targets import Detections
 from course_utils.proposals.selective_search import selective_search
 
 
-def decision_function(features, weight, bias, part=2048):
+def decision_function(
+    features: Tensor | np.ndarray, weight: Tensor, bias: Tensor, part: int = 2048
+) -> Tensor:
     """features @ weight + bias in float32, a part at a time to save memory.
 
     features: tensor or array (R, D), may be float16 on disk; weight (D, K), bias (K,)
@@ -28,7 +32,9 @@ def decision_function(features, weight, bias, part=2048):
     return torch.cat(parts)
 
 
-def warp_regions(image, boxes, side=72, context=9):
+def warp_regions(
+    image: Tensor, boxes: Tensor, side: int = 72, context: int = 9
+) -> Tensor:
     """Cut out boxes and warp each to a square, whatever its shape.
 
     image (3, H, W), boxes (N, 4) -> (N, 3, side, side). The box fills the inner square;
@@ -63,16 +69,16 @@ class RegionNet(nn.Module):
     read, (N, 3, S, S) -> (N, P P C). Lesson 05.
     """
 
-    def __init__(self, backbone, num_classes, parts=3):
+    def __init__(self, backbone: SmallResNet, num_classes: int, parts: int = 3) -> None:
         super().__init__()
         self.backbone, self.parts = backbone, parts
         self.size = parts**2 * backbone.out_channels
         self.last = nn.Linear(self.size, num_classes)
 
-    def features(self, crops):
+    def features(self, crops: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(self.backbone(crops), self.parts).flatten(1)
 
-    def forward(self, crops, targets):
+    def forward(self, crops: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         (crops,) = check_images(self, [crops])
         logits = self.last(self.features(crops))
         labels = targets["labels"].to(logits.device)
@@ -80,7 +86,9 @@ class RegionNet(nn.Module):
 
 
 @torch.no_grad()
-def region_features(net, image, regions, side, batch=64):
+def region_features(
+    net: RegionNet, image: Tensor, regions: Tensor, side: int, batch: int = 64
+) -> Tensor:
     """Features of all regions of an image: (N, 4) -> (N, net.size). Lesson 05.
 
     Image and regions are moved to the network's device, where the features stay.
@@ -103,19 +111,31 @@ class RCNN(nn.Module):
     trained in stages. Source: R-CNN, Girshick et al. 2014. Lesson 05.
     """
 
-    def __init__(self, net, num_classes, side=72, num_proposals=200, min_score=-1.5):
+    def __init__(
+        self,
+        net: RegionNet,
+        num_classes: int,
+        side: int = 72,
+        num_proposals: int = 200,
+        min_score: float = -1.5,
+    ) -> None:
         super().__init__()
         self.net, self.side = net, side
         self.num_proposals, self.min_score = num_proposals, min_score
         self.timer = Timer()
         k = num_classes - 1
-        self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("svm_weight", torch.zeros(net.size, k))
-        self.register_buffer("svm_bias", torch.zeros(k))
-        self.register_buffer("box_weight", torch.zeros(k, net.size, 4))
-        self.register_buffer("box_bias", torch.zeros(k, 4))
+        self.scale = nn.Buffer(torch.ones(()))
+        self.svm_weight = nn.Buffer(torch.zeros(net.size, k))
+        self.svm_bias = nn.Buffer(torch.zeros(k))
+        self.box_weight = nn.Buffer(torch.zeros(k, net.size, 4))
+        self.box_bias = nn.Buffer(torch.zeros(k, 4))
 
-    def set_svms_and_regressors(self, scale, svm, regression):
+    def set_svms_and_regressors(
+        self,
+        scale: float,
+        svm: tuple[Tensor, Tensor],
+        regression: tuple[Tensor, Tensor],
+    ) -> None:
         """scale: divides features; svm, regression: pairs of weights and biases."""
         self.scale.fill_(scale)
         for name, value in zip(("svm_weight", "svm_bias"), svm):
@@ -123,7 +143,9 @@ class RCNN(nn.Module):
         for name, value in zip(("box_weight", "box_bias"), regression):
             getattr(self, name).copy_(value)
 
-    def score_features(self, features, regions):
+    def score_features(
+        self, features: Tensor | np.ndarray, regions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Decision values (N, K) and regressed boxes (N, K, 4) of N regions.
 
         features: tensor or array (N, D), not scaled yet; regions: (N, 4), on the
@@ -137,7 +159,7 @@ class RCNN(nn.Module):
         return scores, decode_boxes(deltas, regions[:, None])
 
     @torch.no_grad()
-    def score_regions(self, image):
+    def score_regions(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Decision values (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
         (image,) = check_images(self, [image])
         with self.timer("proposals"):
@@ -147,7 +169,7 @@ class RCNN(nn.Module):
             return self.score_features(features, regions)
 
     @torch.no_grad()
-    def forward(self, images):
+    def forward(self, images: list[Tensor]) -> list[Detections]:
         if self.training:
             raise RuntimeError(
                 "R-CNN is trained in stages (lesson 05); use model.eval()"

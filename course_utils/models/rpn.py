@@ -4,15 +4,16 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images
 from course_utils.core.precision import mixed_precision
+from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
 from course_utils.ops.matching import assign_targets, sample_balanced
 from course_utils.ops.postprocess import filter_proposals
-from course_utils.ops.targets import check_targets
+from course_utils.ops.targets import Target, check_targets
 
 
 class RPNHead(nn.Module):
@@ -23,23 +24,29 @@ class RPNHead(nn.Module):
     weights). Lesson 08.
     """
 
-    def __init__(self, channels, anchors):
+    def __init__(self, channels: int, anchors: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.objectness = nn.Conv2d(channels, anchors, 1)
         self.deltas = nn.Conv2d(channels, 4 * anchors, 1)
         for layer in self.children():
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            nn.init.normal_(layer.get_parameter("weight"), std=0.01)
+            nn.init.zeros_(layer.get_parameter("bias"))
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.relu(self.conv(features))
         objectness = self.objectness(x).permute(0, 2, 3, 1).flatten(1)
         deltas = self.deltas(x).permute(0, 2, 3, 1)  # (B, H, W, 4 A)
         return objectness, deltas.reshape(len(x), -1, 4)
 
 
-def rpn_loss(objectness, deltas, anchors, labels, matched_gt_boxes):
+def rpn_loss(
+    objectness: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    labels: Tensor,
+    matched_gt_boxes: Tensor,
+) -> dict[str, Tensor]:
     """The loss of S sampled anchors: a dict of ``rpn_object`` and ``rpn_box``.
 
     objectness (S,) logits; deltas, anchors and matched_gt_boxes (S, 4); labels (S,):
@@ -58,7 +65,7 @@ def rpn_loss(objectness, deltas, anchors, labels, matched_gt_boxes):
     return {"rpn_object": object_loss / count, "rpn_box": box_loss / count}
 
 
-def best_first(scores, count):
+def best_first(scores: Tensor, count: int) -> Tensor:
     """Indices of the `count` highest of (M,) scores, best first; ties: the first.
 
     The start of a stable sort, but only of those that may stand in it. Lesson 08.
@@ -85,17 +92,17 @@ class RPN(nn.Module):
 
     def __init__(
         self,
-        channels,
-        grid,
-        positive=0.7,
-        negative=0.3,
-        batch_size_per_image=128,
-        positive_fraction=0.5,
-        pre_nms_top_n=1000,
-        post_nms_top_n_train=200,
-        post_nms_top_n_test=50,
-        nms_iou=0.7,
-    ):
+        channels: int,
+        grid: AnchorGrid,
+        positive: float = 0.7,
+        negative: float = 0.3,
+        batch_size_per_image: int = 128,
+        positive_fraction: float = 0.5,
+        pre_nms_top_n: int = 1000,
+        post_nms_top_n_train: int = 200,
+        post_nms_top_n_test: int = 50,
+        nms_iou: float = 0.7,
+    ) -> None:
         super().__init__()
         self.grid, self.head = grid, RPNHead(channels, len(grid))
         self.limits = {"positive": positive, "negative": negative, "force_best": True}
@@ -105,13 +112,16 @@ class RPN(nn.Module):
         self.post_nms_top_n_train = post_nms_top_n_train
         self.post_nms_top_n_test = post_nms_top_n_test
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with mixed_precision(self.training and self.mixed, features.device):
             objectness, deltas = self.head(features)
-        anchors = self.grid(*features.shape[2:], features.device)
+        height, width = features.shape[2:]
+        anchors = self.grid(height, width, features.device)
         return objectness.float(), deltas.float(), anchors
 
-    def losses(self, objectness, deltas, anchors, targets):
+    def losses(
+        self, objectness: Tensor, deltas: Tensor, anchors: Tensor, targets: list[Target]
+    ) -> dict[str, Tensor]:
         """`rpn_loss` of anchors sampled from each image."""
         parts, draw = [], (self.batch_size_per_image, self.positive_fraction)
         for *outputs, target in zip(objectness, deltas, targets):
@@ -122,7 +132,13 @@ class RPN(nn.Module):
         return rpn_loss(*(torch.cat(part) for part in zip(*parts)))
 
     @torch.no_grad()
-    def proposals(self, objectness, deltas, anchors, sizes):
+    def proposals(
+        self,
+        objectness: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        sizes: list[tuple[int, int]],
+    ) -> list[tuple[Tensor, Tensor]]:
         """A list of (boxes (N, 4), scores (N,)), best first, without gradient.
 
         sizes: [(height, width)] of the images.
@@ -145,16 +161,20 @@ class ProposalNet(nn.Module):
     first; scores are logits. Lesson 08.
     """
 
-    def __init__(self, backbone, rpn, stride=8):
+    def __init__(self, backbone: nn.Module, rpn: RPN, stride: int = 8) -> None:
         super().__init__()
         self.backbone, self.rpn, self.stride = backbone, rpn, stride
 
-    def forward(self, images, targets=None):
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         images = check_images(self, images)
         batch, sizes = stack_images(images, self.stride)
         if self.training:  # any class will do
             targets = check_targets(targets, math.inf, batch.device)
-            return self.rpn.losses(*self.rpn(self.backbone(batch)), targets)
+            logits, deltas, anchors = self.rpn(self.backbone(batch))
+            return self.rpn.losses(logits, deltas, anchors, targets)
         with torch.no_grad():
-            found = self.rpn.proposals(*self.rpn(self.backbone(batch)), sizes)
+            logits, deltas, anchors = self.rpn(self.backbone(batch))
+            found = self.rpn.proposals(logits, deltas, anchors, sizes)
         return [{"boxes": boxes, "scores": scores} for boxes, scores in found]

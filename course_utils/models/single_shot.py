@@ -1,18 +1,20 @@
 """A single shot detector: each anchor names its object, without a second look."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images
 from course_utils.core.timing import Timer
-from course_utils.models.backbone import ResidualBlock
+from course_utils.models.backbone import ResidualBlock, SmallResNet
 from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
 from course_utils.ops.matching import assign_targets
 from course_utils.ops.postprocess import postprocess_detections
-from course_utils.ops.targets import check_targets
+from course_utils.ops.targets import Detections, Target, check_targets
 
 
 class ShotHead(nn.Module):
@@ -23,17 +25,20 @@ class ShotHead(nn.Module):
     are background. Source: RetinaNet, Lin et al. 2017, section 4. Lesson 11.
     """
 
-    def __init__(self, channels, anchors, num_classes, prior=0.01):
+    def __init__(
+        self, channels: int, anchors: int, num_classes: int, prior: float = 0.01
+    ) -> None:
         super().__init__()
         self.classes = num_classes - 1
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.logits = nn.Conv2d(channels, anchors * self.classes, 1)
         self.deltas = nn.Conv2d(channels, anchors * 4, 1)
         nn.init.normal_(self.logits.weight, std=0.01)
-        nn.init.constant_(self.logits.bias, torch.logit(torch.tensor(prior)).item())
+        bias = self.logits.get_parameter("bias")
+        nn.init.constant_(bias, torch.logit(torch.tensor(prior)).item())
         nn.init.normal_(self.deltas.weight, std=0.01)  # anchors start unmoved
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.relu(self.conv(features))
         logits, deltas = (
             part.permute(0, 2, 3, 1) for part in (self.logits(x), self.deltas(x))
@@ -44,7 +49,9 @@ class ShotHead(nn.Module):
         )
 
 
-def focal_loss(logits, wanted, alpha=0.25, gamma=2.0):
+def focal_loss(
+    logits: Tensor, wanted: Tensor, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
     """Cross-entropy of yes-or-no questions, less of it where the network is sure.
 
     logits, wanted (0 or 1): any one shape; gives the loss of each, in that shape.
@@ -57,7 +64,7 @@ def focal_loss(logits, wanted, alpha=0.25, gamma=2.0):
     return (wanted * alpha + (1 - wanted) * (1 - alpha)) * miss**gamma * loss
 
 
-def hard_negative_loss(logits, wanted, ratio=3):
+def hard_negative_loss(logits: Tensor, wanted: Tensor, ratio: int = 3) -> Tensor:
     """Cross-entropy of the positives and the worst negatives, 0 for all others.
 
     logits, wanted (S, K), 0 or 1; gives (S, K). Taken are rows that hold a 1, and
@@ -73,7 +80,14 @@ def hard_negative_loss(logits, wanted, ratio=3):
     return loss * chosen[:, None]
 
 
-def shot_loss(logits, deltas, anchors, labels, matched_gt_boxes, classify=focal_loss):
+def shot_loss(
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    labels: Tensor,
+    matched_gt_boxes: Tensor,
+    classify: Callable = focal_loss,
+) -> dict[str, Tensor]:
     """The loss of all M anchors of one image: a dict of ``class`` and ``box``.
 
     logits (M, K), deltas, anchors and matched_gt_boxes (M, 4), labels (M,): 0
@@ -107,15 +121,15 @@ class SingleShot(nn.Module):
 
     def __init__(
         self,
-        backbone,
-        num_classes,
-        sizes=((12, 20, 32), (48, 64, 96)),
-        ratios=(0.5, 1.0, 2.0),
-        classify=hard_negative_loss,
-        min_score=0.02,
-        nms_iou=0.4,
-        num_proposals=300,
-    ):
+        backbone: SmallResNet,
+        num_classes: int,
+        sizes: Sequence[Sequence[float]] = ((12, 20, 32), (48, 64, 96)),
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        classify: Callable = hard_negative_loss,
+        min_score: float = 0.02,
+        nms_iou: float = 0.4,
+        num_proposals: int = 300,
+    ) -> None:
         super().__init__()
         channels = backbone.out_channels
         self.backbone, self.num_classes = backbone, num_classes
@@ -131,33 +145,41 @@ class SingleShot(nn.Module):
         self.min_score, self.nms_iou = min_score, nms_iou
         self.timer = Timer()
 
-    def forward(self, images, targets=None):
+    def forward(
+        self, images: list[Tensor], targets: list[Target] | None = None
+    ) -> dict[str, Tensor] | list[Detections]:
         if self.training:
             return self.losses(images, targets)
         return self.detections(images)
 
-    def outputs(self, maps):
+    def outputs(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """From both maps: logits (B, M, K), deltas (B, M, 4), anchors (M, 4)."""
         logits, deltas = zip(*[head(m) for head, m in zip(self.heads, maps)])
-        anchors = [grid(*m.shape[2:], m.device) for grid, m in zip(self.grids, maps)]
+        anchors = [
+            grid(m.shape[2], m.shape[3], m.device) for grid, m in zip(self.grids, maps)
+        ]
         return torch.cat(logits, 1), torch.cat(deltas, 1), torch.cat(anchors)
 
-    def maps(self, batch):
+    def maps(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         features = self.backbone(batch)
         return features, self.coarser(features)
 
-    def losses(self, images, targets):
+    def losses(
+        self, images: list[Tensor], targets: list[Target] | None
+    ) -> dict[str, Tensor]:
         batch, _ = stack_images(check_images(self, images), 16)
         targets = check_targets(targets, self.num_classes, batch.device)
         logits, deltas, anchors = self.outputs(self.maps(batch))
         parts = []
-        for *outputs, target in zip(logits, deltas, targets):
+        for class_logits, box_deltas, target in zip(logits, deltas, targets):
             wanted = assign_targets(anchors, target, **self.limits)
-            parts.append(shot_loss(*outputs, anchors, *wanted, self.classify))
-        return {k: sum(part[k] for part in parts) / len(parts) for k in parts[0]}
+            outputs = class_logits, box_deltas, anchors
+            parts.append(shot_loss(*outputs, *wanted, self.classify))
+        zero = logits.new_zeros(())
+        return {k: sum((p[k] for p in parts), zero) / len(parts) for k in parts[0]}
 
     @torch.no_grad()
-    def detections(self, images):
+    def detections(self, images: list[Tensor]) -> list[Detections]:
         with self.timer("backbone"):
             batch, sizes = stack_images(check_images(self, images), 16)
             maps = self.maps(batch)
@@ -171,13 +193,15 @@ class SingleShot(nn.Module):
             ]
 
     @torch.no_grad()
-    def score_regions(self, image):
+    def score_regions(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K) and boxes (N, K, 4) of its best anchors, before NMS."""
         batch, _ = stack_images(check_images(self, [image]), 16)
         logits, deltas, anchors = self.outputs(self.maps(batch))
         return self.best_boxes(logits[0], deltas[0], anchors)
 
-    def best_boxes(self, logits, deltas, anchors):
+    def best_boxes(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K) and boxes (N, K, 4) of the best anchors of an image."""
         best = logits.amax(1).argsort(descending=True, stable=True)
         best = best[: self.num_proposals]

@@ -1,13 +1,17 @@
 """torchvision's Faster R-CNN with our parts, to compare with."""
 
 import copy
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import check_images, device_of
 from course_utils.core.timing import Timer
+from course_utils.models.faster_rcnn import FasterRCNN
+from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.boxes import BOX_DELTA_STDS
+from course_utils.ops.targets import Detections
 
 
 class LibraryTwin(nn.Module):
@@ -21,7 +25,7 @@ class LibraryTwin(nn.Module):
     Lesson 10.
     """
 
-    def __init__(self, model, size):
+    def __init__(self, model: FasterRCNN, size: tuple[int, int]) -> None:
         super().__init__()
         from torchvision.ops import roi_align  # here, because it takes 170 MB
 
@@ -67,15 +71,15 @@ class LibraryTwin(nn.Module):
         self.to(device_of(model))
 
     @property
-    def num_proposals(self):
+    def num_proposals(self) -> int:
         return self.net.rpn._post_nms_top_n["testing"]
 
     @num_proposals.setter
-    def num_proposals(self, count):
+    def num_proposals(self, count: int) -> None:
         self.net.rpn._post_nms_top_n["testing"] = count
 
     @torch.no_grad()
-    def score_regions(self, image):
+    def score_regions(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K) and boxes (N, K, 4) of its proposals, before NMS."""
         net, heads = self.net, self.net.roi_heads
         batch, _ = net.transform(check_images(self, [image]))
@@ -87,7 +91,7 @@ class LibraryTwin(nn.Module):
         return logits.softmax(1)[:, 1:], boxes[:, 1:]
 
     @torch.no_grad()
-    def forward(self, images):
+    def forward(self, images: list[Tensor]) -> list[Detections]:
         net, images = self.net, check_images(self, images)
         with self.timer("backbone"):
             batch, _ = net.transform(images)
@@ -99,8 +103,14 @@ class LibraryTwin(nn.Module):
 
 
 def library_faster_rcnn(
-    backbone, grid, num_classes, size, hidden=256, pool_size=7, **settings
-):
+    backbone: nn.Module,
+    grid: AnchorGrid,
+    num_classes: int,
+    size: tuple[int, int],
+    hidden: int = 256,
+    pool_size: int = 7,
+    **settings: Any,
+) -> Any:
     """torchvision's Faster R-CNN with our backbone, anchors and settings.
 
     backbone: needs ``out_channels``; grid: an `AnchorGrid` that was given `sizes` and
@@ -113,6 +123,7 @@ def library_faster_rcnn(
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.ops import MultiScaleRoIAlign
 
+    flat = backbone.out_channels * pool_size**2  # type: ignore[operator]
     ours = {
         "min_size": min(size),
         "max_size": max(size),
@@ -126,7 +137,7 @@ def library_faster_rcnn(
         "rpn_post_nms_top_n_test": 50,
         "rpn_batch_size_per_image": 128,
         "box_roi_pool": MultiScaleRoIAlign(["0"], pool_size, 2),
-        "box_head": TwoMLPHead(backbone.out_channels * pool_size**2, hidden),
+        "box_head": TwoMLPHead(flat, hidden),
         "box_predictor": FastRCNNPredictor(hidden, num_classes),
         "box_batch_size_per_image": 64,
         "box_score_thresh": 0.02,

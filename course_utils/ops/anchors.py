@@ -1,11 +1,14 @@
 """Anchors: boxes of fixed shapes at every cell of a feature map."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 
-def positive_numbers(name, given):
+def positive_numbers(name: str, given: Any) -> tuple[float, ...]:
     """One number or several, of any kind, as a tuple of floats. Raises ValueError."""
     try:
         many = list(given)
@@ -31,7 +34,12 @@ class AnchorGrid:
     Source: Faster R-CNN, Ren et al. 2015, section 3.1.1. Lesson 08.
     """
 
-    def __init__(self, sizes=(16, 32, 64), ratios=(0.5, 1.0, 2.0), stride=8):
+    def __init__(
+        self,
+        sizes: Sequence[float] = (16, 32, 64),
+        ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        stride: int = 8,
+    ) -> None:
         self.sizes = positive_numbers("sizes", sizes)
         self.ratios = positive_numbers("ratios", ratios)
         positive_numbers("stride", stride)
@@ -42,10 +50,12 @@ class AnchorGrid:
         width, height = size / ratio.sqrt(), size * ratio.sqrt()
         self.shapes = torch.stack([-width, -height, width, height], 1) / 2  # (A, 4)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.shapes)
 
-    def __call__(self, height, width, device=None):
+    def __call__(
+        self, height: int, width: int, device: torch.device | None = None
+    ) -> Tensor:
         y = (torch.arange(height, device=device) + 0.5) * self.stride
         x = (torch.arange(width, device=device) + 0.5) * self.stride
         y, x = torch.meshgrid(y, x, indexing="ij")  # (H, W)

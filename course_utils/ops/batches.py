@@ -1,9 +1,12 @@
 """Images and targets of different sizes as one batch."""
 
 import torch
+from torch import Tensor
+
+from course_utils.ops.targets import Target
 
 
-def collate(batch):
+def collate(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
     """A batch as (list of images, list of targets), since both differ in size.
 
     Give it to a DataLoader as ``collate_fn``. Lesson 02.
@@ -12,7 +15,9 @@ def collate(batch):
     return list(images), list(targets)
 
 
-def stack_images(images, stride=8):
+def stack_images(
+    images: list[Tensor], stride: int = 8
+) -> tuple[Tensor, list[tuple[int, int]]]:
     """Images of different sizes as one batch (B, 3, H, W), and their sizes.
 
     Smaller ones are filled up with grey at the right and below; H and W are multiples
@@ -25,7 +30,7 @@ def stack_images(images, stride=8):
             f"images of {', '.join(sorted(kinds))}: give floats in 0..1, from uint8 by"
             " image / 255"
         )
-    sizes = [tuple(image.shape[-2:]) for image in images]
+    sizes = [(image.shape[-2], image.shape[-1]) for image in images]
     height, width = (-(-max(side) // stride) * stride for side in zip(*sizes))
     shape = len(images), 3, height, width
     batch = images[0].new_full(shape, 0.5, dtype=torch.float32)

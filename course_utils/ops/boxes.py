@@ -5,7 +5,9 @@ Boxes are float32 ``(N, 4)`` tensors of ``x1, y1, x2, y2`` in pixels, half-open.
 
 import math
 
+import numpy as np
 import torch
+from torch import Tensor
 
 # A size delta above this would make a box 62 times its anchor; exp() of a wild one
 # overflows to infinity, so it is cut off here.
@@ -15,7 +17,7 @@ MAX_SIZE_DELTA = math.log(1000 / 16)
 BOX_DELTA_STDS = (0.1, 0.1, 0.2, 0.2)
 
 
-def check_boxes(boxes, where="boxes"):
+def check_boxes(boxes: Tensor | np.ndarray | list, where: str = "boxes") -> Tensor:
     """Return `boxes` as float32 (N, 4), or say what is wrong with which box.
 
     boxes: anything torch.as_tensor takes, (N, 4) pixels; empty of any shape gives
@@ -45,7 +47,7 @@ def check_boxes(boxes, where="boxes"):
     return boxes
 
 
-def box_area(boxes):
+def box_area(boxes: Tensor) -> Tensor:
     """Areas of (N, 4) boxes, as (N,), in square pixels. Lesson 01."""
     boxes = boxes.float()
     width = (boxes[:, 2] - boxes[:, 0]).clamp(min=0)
@@ -53,7 +55,7 @@ def box_area(boxes):
     return width * height
 
 
-def box_iou(a, b):
+def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of all pairs: (N, 4), (M, 4) -> (N, M), 0 to 1.
 
     A box without area overlaps nothing, not even itself: its IoU is 0, and its gradient
@@ -70,7 +72,7 @@ def box_iou(a, b):
     return intersection / torch.where(union > 0, union, 1)  # 0 / 1, never 0 / 0
 
 
-def giou(a, b):
+def giou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU of all pairs: (N, 4), (M, 4) -> (N, M), -1 to 1.
 
     Its gradient is finite for boxes without area, too.
@@ -88,7 +90,7 @@ def giou(a, b):
     return iou - (hull - union) / torch.where(hull > 0, hull, 1)
 
 
-def clip_boxes(boxes, size):
+def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Move corners that lie outside an image of `size` = (height, width) to its border.
 
     (N, 4) -> (N, 4), a new tensor; a box wholly outside comes back without area.
@@ -101,7 +103,7 @@ def clip_boxes(boxes, size):
     return torch.stack([x1, y1, x2, y2], -1)
 
 
-def xywh_to_xyxy(rects):
+def xywh_to_xyxy(rects: Tensor | np.ndarray | list) -> Tensor:
     """OpenCV's and COCO's x, y, width, height to our boxes: (N, 4) -> (N, 4).
 
     Raises ValueError for another shape; no rects at all give (0, 4). Lesson 03.
@@ -114,13 +116,15 @@ def xywh_to_xyxy(rects):
     return torch.cat([rects[:, :2], rects[:, :2] + rects[:, 2:]], 1)
 
 
-def to_center(boxes):
+def to_center(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Corners to center and size: (..., 4) -> four tensors cx, cy, w, h. Lesson 01."""
     x1, y1, x2, y2 = boxes.float().unbind(-1)
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
 
-def encode_boxes(boxes, anchors, stds=(1, 1, 1, 1)):
+def encode_boxes(
+    boxes: Tensor, anchors: Tensor, stds: tuple[float, ...] = (1, 1, 1, 1)
+) -> Tensor:
     """How to move and scale `anchors` so that they become `boxes`, as deltas.
 
     boxes, anchors: (N, 4) pixels, row by row -> (N, 4) deltas tx, ty, tw, th, each
@@ -134,7 +138,9 @@ def encode_boxes(boxes, anchors, stds=(1, 1, 1, 1)):
     return torch.stack(deltas, -1) / deltas[0].new_tensor(stds)
 
 
-def decode_boxes(deltas, anchors, stds=(1, 1, 1, 1)):
+def decode_boxes(
+    deltas: Tensor, anchors: Tensor, stds: tuple[float, ...] = (1, 1, 1, 1)
+) -> Tensor:
     """Undo `encode_boxes`: (..., 4) deltas and (..., 4) anchors -> (..., 4) boxes.
 
     Size deltas are cut at log(1000 / 16), so that exp() can not overflow.

@@ -1,11 +1,21 @@
 """Which proposal or anchor stands for which object, and which ones train."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from course_utils.ops.boxes import box_iou
+from course_utils.ops.targets import Target
 
 
-def match_boxes(boxes, gt_boxes, positive=0.5, negative=0.5, force_best=False):
+def match_boxes(
+    boxes: Tensor,
+    gt_boxes: Tensor,
+    positive: float = 0.5,
+    negative: float = 0.5,
+    force_best: bool = False,
+) -> tuple[Tensor, Tensor]:
     """Tie each of N boxes to the ground-truth box that it overlaps most.
 
     boxes (N, 4), gt_boxes (G, 4). Returns (match (N,) int64, iou (N,)): match is the
@@ -40,7 +50,9 @@ def match_boxes(boxes, gt_boxes, positive=0.5, negative=0.5, force_best=False):
     return match, iou
 
 
-def assign_targets(boxes, target, **limits):
+def assign_targets(
+    boxes: Tensor, target: Target, **limits: Any
+) -> tuple[Tensor, Tensor]:
     """What each of N boxes should say: (labels (N,), matched_gt_boxes (N, 4)).
 
     labels: the class of the object that the box is tied to, 0 for background, -1 for
@@ -59,7 +71,9 @@ def assign_targets(boxes, target, **limits):
     return labels, matched_gt_boxes
 
 
-def sample_balanced(labels, count, positive_fraction=0.25):
+def sample_balanced(
+    labels: Tensor, count: int, positive_fraction: float = 0.25
+) -> Tensor:
     """Draw `count` boxes to train on, at most `positive_fraction` of them positive.
 
     labels (N,): above 0 positive, 0 background, -1 never drawn. Missing positives are

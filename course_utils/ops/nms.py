@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from course_utils.core.compiled import njit
 
 
-def check_scored(boxes, scores, **others):
+def check_scored(
+    boxes: Tensor, scores: Tensor, **others: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return `boxes` (N, 4) and `scores` (N,) as float32, or say what is wrong.
 
     others: more values that each box has one of, such as ``labels=labels``. Raises
@@ -69,7 +72,9 @@ def greedy_nms(boxes, iou_threshold, most):
     return keep
 
 
-def nms(boxes, scores, iou_threshold=0.5, most=None):
+def nms(
+    boxes: Tensor, scores: Tensor, iou_threshold: float = 0.5, most: int | None = None
+) -> Tensor:
     """Non-maximum suppression: of boxes that overlap, keep the best one.
 
     boxes (N, 4), scores (N,) -> int64 indices of the kept boxes, best first. A box goes
@@ -86,15 +91,17 @@ def nms(boxes, scores, iou_threshold=0.5, most=None):
     return order[torch.from_numpy(keep).to(order.device)]
 
 
-def batched_nms(boxes, scores, labels, iou_threshold=0.5):
+def batched_nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float = 0.5
+) -> Tensor:
     """NMS in each label: (N, 4), (N,), (N,) -> int64 indices, best first.
 
     Raises ValueError as `check_scored` does. Lesson 01.
     """
     check_scored(boxes, scores, labels=labels)
-    keep = [torch.zeros(0, dtype=torch.int64, device=scores.device)]
+    kept = [torch.zeros(0, dtype=torch.int64, device=scores.device)]
     for label in labels.unique():
         of_label = (labels == label).nonzero().flatten()
-        keep.append(of_label[nms(boxes[of_label], scores[of_label], iou_threshold)])
-    keep = torch.cat(keep).sort().values  # so that ties go to the lowest index
+        kept.append(of_label[nms(boxes[of_label], scores[of_label], iou_threshold)])
+    keep = torch.cat(kept).sort().values  # so that ties go to the lowest index
     return keep[scores[keep].argsort(descending=True, stable=True)]

@@ -1,12 +1,20 @@
 """From scored boxes to detections, and to proposals."""
 
+from torch import Tensor
+
 from course_utils.ops.boxes import clip_boxes
 from course_utils.ops.nms import batched_nms, nms
+from course_utils.ops.targets import Detections
 
 
 def postprocess_detections(
-    scores, boxes, size, min_score, nms_iou=0.3, max_detections=100
-):
+    scores: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    min_score: float,
+    nms_iou: float = 0.3,
+    max_detections: int = 100,
+) -> Detections:
     """From scored boxes of each class to the detections in one image.
 
     scores (N, K), boxes (N, K, 4), size (height, width). Boxes are clipped; those with
@@ -22,8 +30,13 @@ def postprocess_detections(
 
 
 def filter_proposals(
-    objectness, boxes, size, pre_nms_top_n=1000, post_nms_top_n=100, nms_iou=0.7
-):
+    objectness: Tensor,
+    boxes: Tensor,
+    size: tuple[int, int],
+    pre_nms_top_n: int = 1000,
+    post_nms_top_n: int = 100,
+    nms_iou: float = 0.7,
+) -> tuple[Tensor, Tensor]:
     """The best boxes of one image, without near copies: (N, 4), scores (N,).
 
     objectness (M,) logits, boxes (M, 4), size (height, width). The best `pre_nms_top_n`

@@ -3,12 +3,15 @@
 import numpy as np
 import torch
 from numba import get_num_threads, prange
+from torch import Tensor
 
 from course_utils.core.compiled import njit
 from course_utils.ops.roi_sparse import align_by_cells
 
 
-def split_regions(regions, images):
+def split_regions(
+    regions: list[Tensor] | Tensor, images: int
+) -> tuple[list[Tensor], Tensor | None]:
     """Regions as one (N, 4) tensor for each of `images` images, and their order.
 
     regions: a list of (N, 4) tensors, one for each image, or one (R, 5) tensor whose
@@ -45,7 +48,7 @@ def split_regions(regions, images):
     return parts, order
 
 
-def as_pair(size):
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """An output size as (height, width); raises ValueError below 1."""
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
@@ -53,7 +56,7 @@ def as_pair(size):
     return height, width
 
 
-def round_half_away(x):
+def round_half_away(x: Tensor) -> Tensor:
     """Round to whole numbers, halves away from zero: 0.5 -> 1, -2.5 -> -3. Lesson 06.
 
     torch.round takes halves to the even neighbour instead.
@@ -62,7 +65,9 @@ def round_half_away(x):
     return torch.where((x - whole).abs() >= 0.5, whole + x.sign(), whole)
 
 
-def bin_edges(low, high, bins, cells):
+def bin_edges(
+    low: Tensor, high: Tensor, bins: int, cells: int
+) -> tuple[Tensor, Tensor]:
     """First and last cell (half-open) of every bin along one axis of a region.
 
     low, high: (R,) the region's first and last cell, whole numbers, the last included.
@@ -129,7 +134,7 @@ def scatter_bins(gradient, cells, image, out, parts):
                             out[image[r], cell, c] += gradient[r, p, q, c]
 
 
-def at_least_float32(x):
+def at_least_float32(x: Tensor) -> Tensor:
     """Half precision as float32: places in pixels need its digits, numba knows it."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
@@ -138,7 +143,7 @@ class MaxOverBins(torch.autograd.Function):
     """`pool_bins` with its gradient, on any device and in any precision. Lesson 06."""
 
     @staticmethod
-    def forward(ctx, features, *bins):
+    def forward(ctx, features: Tensor, *bins: Tensor) -> Tensor:
         maps = at_least_float32(features.detach().cpu())
         last = maps.permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
         arrays = [b.cpu().numpy() for b in bins]
@@ -149,7 +154,7 @@ class MaxOverBins(torch.autograd.Function):
         return values.permute(0, 3, 1, 2)  # (R, C, P, Q)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         b, h, w, c = ctx.shape
         rows = at_least_float32(gradient.detach().cpu())
         rows = rows.permute(0, 2, 3, 1).contiguous()
@@ -160,7 +165,12 @@ class MaxOverBins(torch.autograd.Function):
         return out, None, None, None, None, None
 
 
-def roi_pool(features, regions, output_size, spatial_scale=1.0):
+def roi_pool(
+    features: Tensor,
+    regions: list[Tensor] | Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+) -> Tensor:
     """RoI max pooling: the largest value in each bin of each region.
 
     features (B, C, H, W); regions: see `split_regions`, pixels of the image;
@@ -181,12 +191,14 @@ def roi_pool(features, regions, output_size, spatial_scale=1.0):
     return reorder(MaxOverBins.apply(features, image, *rows, *columns), order)
 
 
-def reorder(values, order):
+def reorder(values: Tensor, order: Tensor | None) -> Tensor:
     """Undo the order of `split_regions`."""
     return values if order is None else values[order.argsort().to(values.device)]
 
 
-def sampling_matrix(low, high, bins, cells, samples, aligned=True):
+def sampling_matrix(
+    low: Tensor, high: Tensor, bins: int, cells: int, samples: int, aligned: bool = True
+) -> Tensor:
     """Bilinear interpolation along one axis of each region, as a matrix.
 
     low, high: (R,) the region's ends in cells. Each of `bins` parts takes the mean of
@@ -216,7 +228,9 @@ def sampling_matrix(low, high, bins, cells, samples, aligned=True):
     return share.sum(2) / count.clamp(min=1)[:, None, None]
 
 
-def align_by_matrices(features, rows, columns, counts):
+def align_by_matrices(
+    features: Tensor, rows: Tensor, columns: Tensor, counts: list[int]
+) -> Tensor:
     """RoIAlign as A F B^T: two products of matrices for each region.
 
     features (B, C, H, W); rows A (R, P, H) and columns B (R, Q, W), see
@@ -236,13 +250,13 @@ def align_by_matrices(features, rows, columns, counts):
 
 
 def roi_align(
-    features,
-    regions,
-    output_size,
-    spatial_scale=1.0,
-    sampling_ratio=2,
-    aligned=True,
-):
+    features: Tensor,
+    regions: list[Tensor] | Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = 2,
+    aligned: bool = True,
+) -> Tensor:
     """RoIAlign: bilinear samples of each region, nothing rounded, on any device.
 
     Interpolation is linear, and its rows and columns do not mix: each region is

@@ -1,8 +1,11 @@
 """RoIAlign by its cells: each bin reads the few cells of the map that weigh in it."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import get_num_threads, prange
+from torch import Tensor
 
 from course_utils.core.compiled import njit
 
@@ -11,7 +14,7 @@ from course_utils.core.compiled import njit
 COPIED = 1 << 22
 
 
-def weighing_cells(matrix):
+def weighing_cells(matrix: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """The cells that weigh in each bin, and their weights: two (R, bins, T) arrays.
 
     matrix: (R, bins, cells), from `roi.sampling_matrix`. T is the most cells of a bin;
@@ -73,7 +76,7 @@ def scatter_cells(gradient, out, parts, image, rows, high, columns, wide):
                                     cell[c] += weight * value[c]
 
 
-def by_cells(x):
+def by_cells(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, H, W, C), a cell's channels side by side in memory.
 
     A map of more than `COPIED` numbers is only viewed that way. Lesson 06.
@@ -89,13 +92,13 @@ class GatherCells(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, features, *bins):
+    def forward(ctx, features: Tensor, *bins: np.ndarray) -> Tensor:
         last = by_cells(features)
         ctx.bins, ctx.shape, ctx.copied = bins, features.shape, last.is_contiguous()
         return torch.from_numpy(gather_cells(last.numpy(), *bins))
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, gradient: Tensor) -> Any:
         back = ScatterCells.apply(gradient, ctx.shape, ctx.copied, *ctx.bins)
         return back, *[None] * len(ctx.bins)
 
@@ -107,7 +110,9 @@ class ScatterCells(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, gradient, shape, copied, *bins):
+    def forward(
+        ctx, gradient: Tensor, shape: torch.Size, copied: bool, *bins: np.ndarray
+    ) -> Tensor:
         ctx.bins = bins
         layout = torch.channels_last if copied else torch.contiguous_format
         out = torch.empty(shape, dtype=gradient.dtype, memory_format=layout).zero_()
@@ -117,12 +122,14 @@ class ScatterCells(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, gradient: Tensor) -> Any:
         values = GatherCells.apply(gradient, *ctx.bins)
         return values, None, None, *[None] * len(ctx.bins)
 
 
-def align_by_cells(features, rows, columns, counts):
+def align_by_cells(
+    features: Tensor, rows: Tensor, columns: Tensor, counts: list[int]
+) -> Tensor:
     """What `roi.align_by_matrices` gives, from the cells that weigh something.
 
     features (B, C, H, W) on the CPU; rows (R, P, H) and columns (R, Q, W), from

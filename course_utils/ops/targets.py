@@ -4,8 +4,13 @@ A target is a dict: ``boxes`` and, each optional, ``labels``, ``difficult``, ``m
 ``proposals``, ``image_id`` and what else torchvision's detectors are trained with.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
 import numpy as np
 import torch
+from torch import Tensor
+from typing_extensions import NotRequired
 
 from course_utils.core.devices import to_device
 from course_utils.ops.boxes import box_area, check_boxes, clip_boxes
@@ -21,7 +26,31 @@ ROWS = (torch.Tensor, np.ndarray, list)  # what may hold a row for each object
 FIXED_KEYS = ("keypoints", "polygons", "segmentation")  # places that nothing here moves
 
 
-def check_targets(targets, num_classes, device=None):
+class Target(TypedDict):
+    """What is to be found in one image of N objects. Lesson 00."""
+
+    boxes: Tensor  # (N, 4) float32 pixels
+    labels: Tensor  # (N,) int64, from 1; -1 is ignored
+    difficult: NotRequired[Tensor]  # (N,) bool
+    iscrowd: NotRequired[Tensor]  # (N,) bool
+    masks: NotRequired[Tensor]  # (N, H, W) bool
+    proposals: NotRequired[Tensor]  # (R, 4) float32 pixels
+    image_id: NotRequired[Any]  # a name or a number
+
+
+class Detections(TypedDict):
+    """What a detector finds in one image: N boxes, the best first. Lesson 00."""
+
+    boxes: Tensor  # (N, 4) float32 pixels
+    labels: Tensor  # (N,) int64, from 1
+    scores: Tensor  # (N,) float32
+
+
+def check_targets(
+    targets: Sequence[Mapping] | None,
+    num_classes: float,
+    device: torch.device | None = None,
+) -> list[Target]:
     """Return targets ready for training, or say which image and box is at fault.
 
     Checks boxes, see `boxes.check_boxes`, and that labels are whole numbers from 1 to
@@ -34,24 +63,26 @@ def check_targets(targets, num_classes, device=None):
     if not isinstance(targets, (list, tuple)):
         kind = type(targets).__name__
         raise ValueError(f"training needs a list of targets, one an image, not {kind}")
-    checked = []
+    checked: list[Target] = []
     for i, given in enumerate(targets):
         target = to_device(read_target(given, user="training", name=i), device)
         boxes = target["boxes"]
         labels = check_labels(target, num_classes, i).to(boxes.device)
         difficult = difficult_objects(target, len(boxes), boxes.device)
-        checked.append({**target, "labels": labels, "difficult": difficult})
+        checked.append(
+            {**target, "boxes": boxes, "labels": labels, "difficult": difficult}
+        )
     return checked
 
 
-def image_name(target, default="of this target"):
+def image_name(target: Mapping, default: str | int = "of this target") -> str:
     """ "image 7" for messages, whatever form the target's ``image_id`` has."""
     name = target.get("image_id", default)
     name = name.tolist() if isinstance(name, (torch.Tensor, np.ndarray)) else name
     return f"image {name[0] if isinstance(name, list) and len(name) == 1 else name}"
 
 
-def count_rows(value):
+def count_rows(value: Any) -> int | str:
     """The length of a value, "no" where it has none."""
     try:
         return len(value)
@@ -59,7 +90,7 @@ def count_rows(value):
         return "no"
 
 
-def read_boxes(target, key, where):
+def read_boxes(target: Mapping, key: str, where: str) -> Tensor:
     """The boxes under a key as a plain float32 tensor (N, 4), or a clear error.
 
     Ground truth must have area, see `boxes.check_boxes`; proposals need only be finite.
@@ -85,7 +116,9 @@ def read_boxes(target, key, where):
     return boxes
 
 
-def difficult_objects(target, count, device=None):
+def difficult_objects(
+    target: Mapping, count: int, device: torch.device | None = None
+) -> Tensor:
     """Which objects are not to be trained on: (count,) bool, False where none says so.
 
     Those that are ``difficult``, and crowds, ``iscrowd`` (COCO).
@@ -99,7 +132,12 @@ def difficult_objects(target, count, device=None):
     return flags
 
 
-def read_target(target, size=None, user=None, name="of this target"):
+def read_target(
+    target: Mapping,
+    size: tuple[int, int] | None = None,
+    user: str | None = None,
+    name: str | int = "of this target",
+) -> dict:
     """A target in one form, a new dict: boxes and proposals (N, 4), masks (N, H, W).
 
     size: (height, width) of its image, if it is to be moved; user: who can not do
@@ -141,7 +179,9 @@ def read_target(target, size=None, user=None, name="of this target"):
     return new
 
 
-def check_labels(target, num_classes, name="of this target"):
+def check_labels(
+    target: Mapping, num_classes: float, name: str | int = "of this target"
+) -> Tensor:
     """The labels of a target as int64 (N,), or a ValueError that names the wrong one.
 
     Right are 1 to `num_classes` - 1, and -1. name: of a target without ``image_id``.
@@ -173,7 +213,7 @@ def check_labels(target, num_classes, name="of this target"):
     return labels
 
 
-def move_boxes(target, zoom, shift):
+def move_boxes(target: Mapping, zoom: Sequence[float], shift: Sequence[float]) -> dict:
     """Every box of a target moved as its image is: point p to zoom * p + shift.
 
     target: from `read_target`; zoom, shift: (2,), x first; a negative zoom mirrors. An
@@ -193,7 +233,7 @@ def move_boxes(target, zoom, shift):
     return target
 
 
-def clip_target(target, size):
+def clip_target(target: Mapping, size: tuple[int, int]) -> dict:
     """Boxes and proposals cut at the border of an image of `size` = (height, width).
 
     An ``area`` shrinks by the part of its box that is cut off. Proposals of which
@@ -207,15 +247,15 @@ def clip_target(target, size):
     return target | {"boxes": boxes}
 
 
-def clip_proposals(target, size):
+def clip_proposals(target: Mapping, size: tuple[int, int]) -> dict:
     """The same for the proposals alone."""
     if "proposals" not in target:
         return dict(target)
     proposals = clip_boxes(target["proposals"], size)
-    return target | {"proposals": proposals[box_area(proposals) > 0]}
+    return {**target, "proposals": proposals[box_area(proposals) > 0]}
 
 
-def keep_objects(target, keep):
+def keep_objects(target: Mapping, keep: Tensor) -> dict:
     """The target of the objects where `keep` (N,) is True; a new dict.
 
     What belongs to the image, as ``image_id``, stays whole. Raises ValueError for
@@ -236,7 +276,9 @@ def keep_objects(target, keep):
     return new
 
 
-def pick_rows(rows, keep):
+def pick_rows(
+    rows: Tensor | np.ndarray | list, keep: Tensor
+) -> Tensor | np.ndarray | list:
     """The rows of a tensor, an array or a list where `keep` (N,) is True."""
     if torch.is_tensor(rows):
         return rows.as_subclass(torch.Tensor)[keep.to(rows.device)]
@@ -245,7 +287,7 @@ def pick_rows(rows, keep):
     return [row for row, kept in zip(rows, keep.tolist()) if kept]
 
 
-def as_float(image):
+def as_float(image: Tensor | np.ndarray) -> Tensor:
     """An image as plain float32 in 0..1; uint8 is divided by 255."""
     image = torch.as_tensor(image).as_subclass(torch.Tensor)
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()

@@ -190,6 +190,15 @@ def test_classifier_has_the_interface_and_object_crops_the_items():
     assert detected["labels"].shape == (1,) and detected["labels"].item() in (1, 2)
 
 
+# pitfall: training: a model in training mode is called without targets
+def test_training_without_targets_says_what_is_missing():
+    images, backbone = [torch.rand(3, 24, 24)], SmallResNet((8, 8, 16))
+    head = LocalizeHead(16, 3)
+    for model in (Classifier(backbone, 16, 3), Localizer(backbone, head, (24, 24))):
+        with pytest.raises(ValueError, match="training needs a list of targets"):
+            model.train()(images)
+
+
 def with_difficult(dataset):
     """The same data set; each target has the flag, as VOCDataset gives it."""
     for _, target in dataset.items:
