@@ -24,7 +24,7 @@ def cached_array(name, shape, dtype, fill):
     function that writes all of a zero array of this shape, called only if the cache
     has no whole file. It works on a temporary file that is renamed when full, so a
     kernel killed in the middle leaves nothing that is used; what such a one left is
-    removed. If the cache can not be written, an array of up to 256 MB stays in memory,
+    removed. If the cache cannot be written, an array of up to 256 MB stays in memory,
     which is said in a line; for a larger one OSError is raised, with the mend.
     Lesson 05.
     """

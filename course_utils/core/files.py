@@ -15,13 +15,13 @@ import torch
 
 
 def cannot_write(path, error):
-    """Why a file or folder of the cache can not be written and what helps, in a line.
+    """Why a file or folder of the cache cannot be written and what helps, in a line.
 
     error: an OSError.
     """
     reason = getattr(error, "strerror", None) or error
     return (
-        f"can not write {path} ({reason}); make room there, or name another folder in"
+        f"cannot write {path} ({reason}); make room there, or name another folder in"
         " $COURSE_CACHE"
     )
 

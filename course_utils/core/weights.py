@@ -52,7 +52,7 @@ def train_or_load(name, model, train):
     model that trains it in place; called only if neither the cache nor data/weights has
     weights that fit. Returns where they came from: "cache", "shipped" or "trained". The
     cache is keyed by the network's text form, so a changed network trains anew. If the
-    cache can not be written, a line says so, and the trained model is there all the
+    cache cannot be written, a line says so, and the trained model is there all the
     same. Lesson 02.
     """
     cached = cache_dir() / "weights" / f"{name}-{content_key(model)}.safetensors"

@@ -52,7 +52,7 @@ def find_data(name):
         try:
             return fetch_data(name, rooms[-1])
         except DownloadError as error:
-            missing += f" and can not be downloaded ({error})"
+            missing += f" and cannot be downloaded ({error})"
     raise FileNotFoundError(f"{missing}: {mend}")
 
 

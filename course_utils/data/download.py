@@ -63,7 +63,7 @@ PATIENCE, STALL = 8, 20  # seconds until a server must answer, and send its next
 
 
 class DownloadError(Exception):
-    """Why a data set can not be downloaded, in one line."""
+    """Why a data set cannot be downloaded, in one line."""
 
 
 def open_address(address):

@@ -57,7 +57,7 @@ class Picture(NamedTuple):
 
 
 class UnknownPixels(ValueError):
-    """A readable file whose numbers can not be turned into colours."""
+    """A readable file whose numbers cannot be turned into colours."""
 
 
 @contextmanager

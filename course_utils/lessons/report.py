@@ -14,7 +14,7 @@ def report(lesson, **figures):
     """Write a lesson's measured `figures` to data/results/<lesson>.json; return them.
 
     Adds ``peak_mb``, the peak memory of this process, and ``written``, the time in
-    seconds since 1970. $COURSE_RESULTS names another folder. A folder that can not be
+    seconds since 1970. $COURSE_RESULTS names another folder. A folder that cannot be
     written is said in one line, and the lesson goes on. Raises ValueError for a figure
     that is not a number or text. Every lesson's last cell calls it.
     """
@@ -33,6 +33,6 @@ def report(lesson, **figures):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{lesson}.json", json.dumps(figures, indent=2) + "\n")
     except OSError as error:
-        trouble = f"can not write {folder} ({error.strerror or error})"
+        trouble = f"cannot write {folder} ({error.strerror or error})"
         print(f"NOTE  not kept: {trouble}; $COURSE_RESULTS names another folder")
     return figures

@@ -217,7 +217,7 @@ def compress(layer: nn.Linear, rank: int) -> nn.Sequential:
 
     (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V, cut off after
     the `rank` largest singular values, on the layer's device. Raises ValueError for a
-    rank that the layer can not have. Source: Fast R-CNN, section 3.1. Lesson 07.
+    rank that the layer cannot have. Source: Fast R-CNN, section 3.1. Lesson 07.
     """
     d_out, d_in = layer.weight.shape
     if not 1 <= rank <= min(d_out, d_in):

@@ -143,7 +143,7 @@ def decode_boxes(
 ) -> Tensor:
     """Undo `encode_boxes`: (..., 4) deltas and (..., 4) anchors -> (..., 4) boxes.
 
-    Size deltas are cut at log(1000 / 16), so that exp() can not overflow.
+    Size deltas are cut at log(1000 / 16), so that exp() cannot overflow.
     Source: R-CNN, Girshick et al. 2014, appendix C. Lesson 01.
     """
     ax, ay, aw, ah = to_center(anchors)

@@ -140,7 +140,7 @@ def read_target(
 ) -> dict:
     """A target in one form, a new dict: boxes and proposals (N, 4), masks (N, H, W).
 
-    size: (height, width) of its image, if it is to be moved; user: who can not do
+    size: (height, width) of its image, if it is to be moved; user: who cannot do
     without boxes; name: of a target without ``image_id``. Raises ValueError that names
     the image, the key and the mend.
     """
@@ -159,7 +159,7 @@ def read_target(
             new[key] = read_boxes(target, key, where)
     for key in FIXED_KEYS:
         if size and key in target:
-            raise ValueError(f"{where}: {key} can not move along; leave that key out")
+            raise ValueError(f"{where}: {key} cannot move along; leave that key out")
     for key in target.keys() & OBJECT_KEYS - {"boxes"}:
         rows = count_rows(target[key])
         if "boxes" in target and rows != len(new["boxes"]):

@@ -321,7 +321,7 @@ def test_a_small_array_stays_in_memory(cache, monkeypatch, capsys, words):
     array = cached_array("m", (300, 200), np.float32, lambda a: a.fill(2))
     assert array.sum() == 120_000 and not array.flags.writeable
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"NOTE  kept in memory only, m: can not write {cache}")
+    assert line.startswith(f"NOTE  kept in memory only, m: cannot write {cache}")
     assert words in line and "another folder in $COURSE_CACHE" in line
     assert not cache.is_dir() or names_in(cache) == []
 
@@ -333,7 +333,7 @@ def test_a_large_array_says_what_is_missing(cache, monkeypatch, capsys, words):
     with pytest.raises(OSError, match=words) as error:
         cached_array("m", (300, 200), np.float32, lambda a: pytest.fail("filled"))
     line = str(error.value)
-    assert f"m: can not write {cache / 'arrays'} (" in line and "\n" not in line
+    assert f"m: cannot write {cache / 'arrays'} (" in line and "\n" not in line
     assert "make room there, or name another folder in $COURSE_CACHE" in line
     assert capsys.readouterr().out == ""
 
@@ -382,7 +382,7 @@ def test_no_training_is_lost(cache, monkeypatch, capsys, words):
     assert train_or_load("t", model, train_to_half) == "trained"
     assert (model[0].weight == 0.5).all()
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"NOTE  not kept, t: can not write {cache / 'weights'} (")
+    assert line.startswith(f"NOTE  not kept, t: cannot write {cache / 'weights'} (")
     assert words in line and "another folder in $COURSE_CACHE" in line
     assert not cache.is_dir() or names_in(cache) == []
 

@@ -207,7 +207,7 @@ def test_report_without_a_place_to_write(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("COURSE_RESULTS", str(tmp_path / "file"))
     assert report("05_rcnn", count=3)["count"] == 3
     (line,) = capsys.readouterr().out.splitlines()
-    assert "can not write" in line and "$COURSE_RESULTS" in line
+    assert "cannot write" in line and "$COURSE_RESULTS" in line
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator alone is asked")

@@ -400,7 +400,7 @@ def test_a_full_disk_is_one_line(server, tmp_path, monkeypatch, after):
 
     monkeypatch.setattr(download, "open", open_and_fill, raising=False)
     line = refusal("voc2007")
-    assert f"can not write {tmp_path / 'cache' / 'data'} (No space left" in line
+    assert f"cannot write {tmp_path / 'cache' / 'data'} (No space left" in line
     assert "another folder in $COURSE_CACHE" in line
     assert left_in(tmp_path) == ["data"]
 
@@ -415,7 +415,7 @@ def test_a_disk_too_small_is_said_before_the_download(server, tmp_path, monkeypa
 def test_a_cache_that_can_not_be_made_is_one_line(server, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     line = refusal("voc2007")
-    assert "can not write" in line and "$COURSE_CACHE" in line and server.asked == []
+    assert "cannot write" in line and "$COURSE_CACHE" in line and server.asked == []
 
 
 def test_a_folder_in_the_way_is_named(server, tmp_path):

@@ -211,7 +211,7 @@ BOXES = torch.tensor([SQUARE] * 2).float()
 SWAPPED = torch.tensor([SQUARE, (50, 20, 30, 40)])
 SMALL = torch.zeros(2, 9, 9)
 BAD = {
-    "keypoints can not move along; leave that key out": {"keypoints": BOXES},
+    "keypoints cannot move along; leave that key out": {"keypoints": BOXES},
     "2 boxes but 3 labels; give one for each box": {"labels": torch.ones(3).int()},
     "2 boxes but 1 area; give one": {"area": torch.ones(1)},
     "2 boxes but no iscrowd; give one": {"iscrowd": torch.tensor(0)},

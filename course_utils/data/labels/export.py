@@ -208,7 +208,7 @@ def make_dataset(
 
     Raises FileExistsError, and ValueError if no object is left, for a kept split that
     parts what belongs together, or for what a shortened list of faults passed over that
-    can not be written. Lesson 13.
+    cannot be written. Lesson 13.
     """
     out, classes, records = Path(out), list(classes), list(records)
     if out.exists():

@@ -107,7 +107,7 @@ def twin_faults(records, pictures):
 def image_faults(record):
     """([(kind, None, message)] of one file, the size its boxes are for, its `Picture`).
 
-    The picture is None if it can not be read, and the size what the labels state.
+    The picture is None if it cannot be read, and the size what the labels state.
     """
     found, labels, stated = [], record.get("labels"), record["size"]
     if record.get("problem"):

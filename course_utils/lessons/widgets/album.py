@@ -78,7 +78,7 @@ class Album:
         """The present image's boxes as the widget has them: x, y, width, height, label.
 
         From its XML file, turned upright with the picture; empty without one. Raises
-        ValueError for a file that can not be read.
+        ValueError for a file that cannot be read.
         """
         path = self.xml(self.image)
         if not path.is_file():
