@@ -147,7 +147,7 @@ class Live:
         return f"`{change.name}` is the course's own again."
 
     def put(self, change, new, node):
-        """Put an object in the place of the one that is there: everywhere, or nowhere."""
+        """Put an object in the place of the one there is: everywhere, or nowhere."""
         kernel, name, old = self.kernel, change.name, change.now
         yours = new is not change.course
         import_users(name)
