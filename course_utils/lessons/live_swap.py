@@ -80,39 +80,53 @@ def places(pairs, kernel):
                 yield functools.partial(set_base, sub, pair.old, pair.new), pair
     new = {id(pair.new) for pair in pairs}  # may call the old one, so keeps it
     # All that Python's garbage collector knows: every function, class and instance.
+    # Half a million things of a few thousand types, so each type is looked at once.
+    looks = {}
     for thing in gc.get_objects():
-        if id(thing) not in new:
-            yield from places_in(thing, wanted)
+        kind = type(thing)
+        if kind not in looks:
+            looks[kind] = look_for(kind)
+        if looks[kind] and id(thing) not in new:
+            yield from looks[kind](thing, wanted)
 
 
-def places_in(thing, wanted):
-    """The places inside one function, partial, class or instance."""
-    kind = type(thing)
+def look_for(kind):
+    """The function that finds places in things of a type; None if there are none."""
     if kind is types.FunctionType:
-        if ours(thing):
-            yield from places_in_function(thing, wanted)
-    elif kind is functools.partial:
-        func, args, keywords, _ = thing.__reduce__()[2]
-        if id(func) in wanted:
-            yield functools.partial(set_state, thing, None), wanted[id(func)]
-        for i, value in enumerate(args):
-            if id(value) in wanted and not wanted[id(value)].constant:
-                yield functools.partial(set_state, thing, i), wanted[id(value)]
-        yield from places_in_dict(keywords, wanted)
-    elif issubclass(kind, type):
-        if ours(thing):
-            for key, value in list(vars(thing).items()):
-                inner = getattr(value, "__func__", None)  # of a staticmethod
-                if type(value) is staticmethod and id(inner) in wanted:
-                    put = functools.partial(set_static, thing, key)
-                    yield put, wanted[id(inner)]
-                elif id(value) in wanted and not wanted[id(value)].constant:
-                    yield functools.partial(setattr, thing, key), wanted[id(value)]
-    elif ours(kind):
-        yield from places_in_dict(getattr(thing, "__dict__", {}), wanted)
-        if id(kind) in wanted and wanted[id(kind)].follow:
-            put = functools.partial(object.__setattr__, thing, "__class__")
-            yield put, wanted[id(kind)]
+        return places_in_function
+    if kind is functools.partial:
+        return places_in_partial
+    if issubclass(kind, type):
+        return places_in_class
+    return places_in_instance if ours(kind) else None
+
+
+def places_in_partial(thing, wanted):
+    func, args, keywords, _ = thing.__reduce__()[2]
+    if id(func) in wanted:
+        yield functools.partial(set_state, thing, None), wanted[id(func)]
+    for i, value in enumerate(args):
+        if id(value) in wanted and not wanted[id(value)].constant:
+            yield functools.partial(set_state, thing, i), wanted[id(value)]
+    yield from places_in_dict(keywords, wanted)
+
+
+def places_in_class(thing, wanted):
+    if not ours(thing):
+        return
+    for key, value in list(vars(thing).items()):
+        inner = getattr(value, "__func__", None) if type(value) is staticmethod else 0
+        if id(inner) in wanted:
+            yield functools.partial(set_static, thing, key), wanted[id(inner)]
+        elif id(value) in wanted and not wanted[id(value)].constant:
+            yield functools.partial(setattr, thing, key), wanted[id(value)]
+
+
+def places_in_instance(thing, wanted):
+    yield from places_in_dict(getattr(thing, "__dict__", {}), wanted)
+    pair = wanted.get(id(type(thing)))
+    if pair and pair.follow:
+        yield functools.partial(object.__setattr__, thing, "__class__"), pair
 
 
 def places_in_dict(names, wanted):
@@ -122,6 +136,8 @@ def places_in_dict(names, wanted):
 
 
 def places_in_function(function, wanted):
+    if not ours(function):
+        return
     for i, value in enumerate(function.__defaults__ or ()):
         pair = wanted.get(id(value))
         if pair and (not pair.constant or written(function, i) == pair.name):
@@ -195,8 +211,9 @@ def written(function, which):
 
 def forget_results():
     """Empty every functools.cache of the package: what is in it is of the old code."""
-    for thing in gc.get_objects():
-        if type(thing) is functools._lru_cache_wrapper and ours(thing):
+    kind = type(functools.cache(len))
+    for thing in [thing for thing in gc.get_objects() if type(thing) is kind]:
+        if ours(thing):
             thing.cache_clear()
 
 

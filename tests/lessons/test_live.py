@@ -278,6 +278,7 @@ def pieces():
     return int(segmentation.felzenszwalb(PICTURE, min_size=1).max()) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decorator", ["@njit(nogil=True)\n", ""])
 def test_compiled_callers_use_a_changed_compiled_function(kernel, decorator):
     """Also where the learner's is plain Python: then it is compiled for them."""
@@ -295,6 +296,7 @@ def test_compiled_callers_use_a_changed_compiled_function(kernel, decorator):
     assert pieces() == before
 
 
+@pytest.mark.slow
 def test_a_caller_in_the_kernel_and_a_caller_of_the_caller(kernel):
     kernel.run("from course_utils.core.compiled import njit")
     kernel.run("from course_utils.proposals.segmentation import find_root")
@@ -307,6 +309,7 @@ def test_a_caller_in_the_kernel_and_a_caller_of_the_caller(kernel):
     assert kernel.run("int(twice(np.zeros(3, np.int64)))").endswith("0")
 
 
+@pytest.mark.slow
 def test_inner_and_outer_changed_and_each_given_back(kernel):
     """The course's caller, given back first, still calls the learner's function."""
     kernel.run("from course_utils.core.compiled import njit")
@@ -334,6 +337,7 @@ def test_a_plain_version_where_only_python_calls(kernel):
     assert nms.nms(PAIR, torch.ones(2)).tolist() == [1]
 
 
+@pytest.mark.slow
 def test_a_constant_of_compiled_code(kernel):
     caller = grouping.describe_regions
     kernel.run("from course_utils.proposals.grouping import COLOR_BINS")
