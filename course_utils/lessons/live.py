@@ -1,0 +1,273 @@
+"""Live cells: a definition that a learner changes is used by the whole package.
+
+`on()` in a lesson's first cell looks at what each cell defines. A function or class of
+the package, or a constant that the lesson imported, stays the package's own object
+(with its compiled code) while its cell says what the package says. Docstrings, comments
+and formatting do not count: they change nothing that runs. A cell that says something
+else takes its place in this kernel: in all modules, defaults, subclasses and compiled
+callers. Objects that exist already follow, too, unless the changed class has another
+``__init__``: then only new ones are of it. What was computed from a constant when the
+package was imported stays, and so do other names in the kernel, as in
+``course_nms = nms``: a learner's `nms` may call it.
+
+    live.changed()          what is the learner's, a list of names
+    live.restore("nms")     the course's own again; without a name, all
+"""
+
+import ast
+import functools
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from IPython import get_ipython
+
+from course_utils.core.files import content_key
+from course_utils.lessons.live_source import (
+    ROOMS,
+    code,
+    import_users,
+    init_of,
+    is_code,
+    modules_with,
+    package_object,
+    read_cell,
+    same_code,
+    same_value,
+    syntax,
+    taught,
+)
+from course_utils.lessons.live_swap import (
+    Pair,
+    compile_again,
+    compiled_users,
+    dispatcher,
+    spots,
+    swap,
+)
+
+# Kinds of value that an assignment may put in a function's or a class's place.
+CALLABLE = (type, types.FunctionType, types.BuiltinFunctionType, functools.partial)
+
+
+@dataclass
+class Change:
+    """A name of the package that is the learner's."""
+
+    module: str
+    name: str
+    course: Any  # the package's object
+    now: Any  # the one in its place
+    node: ast.AST  # what the learner wrote
+
+
+class Live:
+    """What one kernel changed."""
+
+    def __init__(self, shell):
+        self.shell, self.kernel = shell, shell.user_ns
+        self.changes, self.imported = {}, {}
+        self.own = {}  # compiled again -> the compiled function that it stands in for
+        modules_with()  # read the package now, so that no cell waits for it
+
+    def after_cell(self, result):
+        """IPython calls this after each cell. It never raises."""
+        if not result.success:
+            return
+        try:
+            imports, definitions = read_cell(self.shell, result.info.raw_cell)
+            self.imported |= imports
+        except Exception:  # not Python that ast can read: nothing to watch
+            return
+        for name, node in definitions.items():
+            if name not in self.kernel:
+                continue
+            try:
+                line = self.take(name, node)
+            except Exception as error:
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                line = f"NOTE  the package cannot use your `{name}`: {reason}"
+            if line:
+                print(line)
+
+    def meant(self, name, node):
+        """The module whose `name` a definition replaces; None if it is the learner's.
+
+        Raises ValueError where two modules have the name and nothing says which.
+        """
+        modules = modules_with().get(name, ())
+        for module in modules:
+            if f"{module.removeprefix('course_utils.')}.{name}" in taught():
+                return module
+        if self.imported.get(name) in modules:
+            return self.imported[name]
+        # Constants such as SIZES, and helpers of `data` such as `add`, have names that
+        # a lesson may want for itself.
+        modules = [
+            module
+            for module in modules
+            if module.split(".")[1] not in ("core", "data")
+            and is_code(syntax(module)[name])
+        ]
+        if len(modules) > 1:
+            raise ValueError(f"{' and '.join(modules)} have one; import the one meant")
+        return modules[0] if modules else None
+
+    def take(self, name, node):
+        """Compare a definition with the package's, and act; returns a line or None."""
+        module = self.meant(name, node)
+        if module is None:
+            return None
+        value, known = self.kernel[name], syntax(module)[name]
+        change = self.changes.get((module, name))
+        course = package_object(module, name)
+        course = change.course if change else self.base(course)
+        constant = not is_code(known)
+        assigned = not is_code(node)
+        usable = isinstance(value, CALLABLE) or dispatcher(value)
+        if not constant and assigned and not usable:
+            return None  # such as `predict = 3`
+        if value is course or (
+            same_value(value, course) if constant else same_code(node, known)
+        ):
+            line = self.give_back(change) if change else None
+            self.kernel[name] = package_object(module, name)
+            return line
+        again = change is not None and same_code(node, change.node)
+        self.put(change or Change(module, name, course, course, known), value, node)
+        if again:
+            return None
+        return (
+            f"`{name}` is yours from now on; restart the kernel for the course's own."
+        )
+
+    def give_back(self, change):
+        self.put(change, change.course, syntax(change.module)[change.name])
+        self.kernel[change.name] = change.now
+        return f"`{change.name}` is the course's own again."
+
+    def put(self, change, new, node):
+        """Put an object in the place of the one there is: everywhere, or nowhere."""
+        kernel, name, old = self.kernel, change.name, change.now
+        yours = new is not change.course
+        import_users(name)
+        known = syntax(change.module)[name]
+        constant = not is_code(known)
+        here = spots(old, name, kernel, constant)
+        users = compiled_users(here, kernel)
+        users = [user for user in users if user is not old and user is not new]
+        if yours and dispatcher(new):
+            new = compile_again(new)
+        elif yours and users and dispatcher(old) and type(new) is types.FunctionType:
+            new = compile_again(change.course, new)  # compiled code calls no other
+        follow = isinstance(new, type) and init_of(node) == init_of(change.node)
+        # Compiled code that uses something of the learner's must be compiled for it;
+        # all other goes back to what it was.
+        learners = here if yours else set()
+        for other in self.changes.values():
+            if other is not change:
+                alone = not is_code(syntax(other.module)[other.name])
+                learners = learners | spots(other.now, other.name, kernel, alone)
+        bound = {id(user) for user in compiled_users(learners, kernel, new)}
+        own = dict(self.own)
+
+        def fitting(user):
+            base = self.base(user)
+            if id(user) not in bound:
+                return base
+            again = compile_again(base)
+            own[id(again)] = (again, base)
+            return again
+
+        if not yours and id(new) in bound:
+            new = fitting(new)
+        pairs = [Pair(old, new, name, constant, follow)]
+        pairs += [Pair(user, fitting(user), user.__name__) for user in users]
+        if yours:
+            kernel[name] = old  # so that it is one of the places, and undone with them
+        try:
+            swap(pairs, kernel)
+        except Exception:
+            if yours:
+                kernel[name] = new
+            raise
+        self.own = own
+        change.now, change.node = new, node
+        for other in self.changes.values():
+            for pair in pairs:
+                if other.now is pair.old:
+                    other.now = pair.new
+        self.changes.pop((change.module, name), None)
+        if yours:
+            self.changes[change.module, name] = change
+        self.part_caches()
+
+    def base(self, function):
+        """The compiled function for which another one was compiled; or itself."""
+        return self.own.get(id(function), (None, function))[1]
+
+    def part_caches(self):
+        """Keep what the learner's code makes apart from the course's, on disk.
+
+        Kept arrays and weights are found by `content_key`. It now counts what the
+        learner changed in the module's own room and those before it, as imports go.
+        """
+        for module in import_users("content_key"):
+            if module.__name__ == content_key.__module__:
+                continue
+            room = ROOMS.index(module.__name__.split(".")[1])
+            if module.__name__.endswith("core.weights"):
+                room = ROOMS.index("training")
+            texts = sorted(
+                f"{change.name} {code(change.node)}"
+                for change in self.changes.values()
+                if ROOMS.index(change.module.split(".")[1]) <= room
+            )
+            module.content_key = (
+                functools.partial(content_key, *texts) if texts else content_key
+            )
+
+
+LIVE = None
+
+
+def on(shell=None):
+    """Watch this kernel's cells from now on; outside of IPython nothing happens.
+
+    shell: an InteractiveShell, by default the running one.
+    """
+    global LIVE
+    shell = shell or get_ipython()
+    if shell is None or (LIVE and LIVE.shell is shell):
+        return
+    off()
+    LIVE = Live(shell)
+    shell.events.register("post_run_cell", LIVE.after_cell)
+
+
+def off():
+    """Stop watching, and give back all that is the learner's."""
+    global LIVE
+    if LIVE:
+        LIVE.shell.events.unregister("post_run_cell", LIVE.after_cell)
+        for change in list(LIVE.changes.values()):
+            LIVE.give_back(change)
+        LIVE = None
+
+
+def changed():
+    """The names that are the learner's, in the order of their changes."""
+    return [change.name for change in LIVE.changes.values()] if LIVE else []
+
+
+def restore(name=None):
+    """Give the course's own back, in package and kernel: of one name, or of all.
+
+    Raises ValueError for a name that is not the learner's.
+    """
+    if name is not None and name not in changed():
+        yours = ", ".join(changed()) or "nothing"
+        raise ValueError(f"{name!r} is not changed; yours is: {yours}")
+    for change in list(LIVE.changes.values() if LIVE else ()):
+        if name in (None, change.name):
+            print(LIVE.give_back(change))

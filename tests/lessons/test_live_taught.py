@@ -1,0 +1,263 @@
+"""Every taught cell of every lesson is live: changed, and the package feels it."""
+
+import ast
+import gc
+import importlib
+import inspect
+import types
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.evaluation import average_precision, compare
+from course_utils.lessons import live
+from course_utils.lessons.notebooks import TAUGHT, lessons, taught_name
+from course_utils.models import (
+    faster_rcnn,
+    localizer,
+    photo_detector,
+    rcnn,
+    single_shot,
+)
+from course_utils.models.backbone import SmallResNet
+from course_utils.ops import boxes as box_functions
+from course_utils.ops import matching, postprocess, roi
+from course_utils.proposals import segmentation, selective_search
+from course_utils.training import rcnn_stages, svm
+from tests.helpers.kernel import live_kernel, modules
+
+BOXES = torch.tensor([[0.0, 0, 20, 20], [8, 8, 40, 40]])
+TARGET = {"boxes": BOXES, "labels": torch.tensor([1, 2])}
+IMAGE = torch.rand(3, 64, 64)
+
+
+def small():
+    return SmallResNet((4, 8, 8))
+
+
+def faster(hidden=8):
+    return faster_rcnn.new_faster_rcnn(small(), 3, hidden=hidden)
+
+
+# Built before anything is changed: what exists must follow.
+FASTER, SHOT = faster(), single_shot.SingleShot(small(), 3)
+LOCALIZER = localizer.Localizer(small(), localizer.LocalizeHead(8, 3), (64, 64))
+
+
+def detect():
+    FASTER.eval()([IMAGE])
+
+
+def train():
+    FASTER.train()([IMAGE], [TARGET])
+
+
+def localize():
+    one = {key: value[:1] for key, value in TARGET.items()}
+    LOCALIZER.train()([IMAGE, IMAGE], [one, one])
+
+
+def pool():
+    roi.roi_pool(torch.rand(1, 2, 8, 8), [BOXES], 2, 1 / 8)
+
+
+def shoot():
+    SHOT.train()([IMAGE], [TARGET])
+
+
+def photos():
+    photo_detector.PhotoFasterRCNN(nn.Identity(), 3)
+
+
+def score():
+    found = {**TARGET, "scores": torch.tensor([0.9, 0.8])}
+    average_precision.evaluate([found], [TARGET], ["a", "b"])
+
+
+def regions():
+    data = VOCDataset(find_data("tabletop"), "val")
+    data.ids = data.ids[:2]
+    rcnn_stages.known_regions(data, 5, 9)
+
+
+def fit_svms():
+    rows = np.random.rand(8, 3).astype(np.float32)
+    svm.train_svms(rows, np.array([1] * 4 + [0] * 4), np.zeros((8, 1)), ["a"])
+
+
+# A function or class of the package that uses the taught one.
+CALLERS = {
+    "box_area": lambda: box_functions.box_iou(BOXES, BOXES),
+    "box_iou": lambda: matching.match_boxes(BOXES, BOXES),
+    "clip_boxes": detect,
+    "encode_boxes": train,
+    "decode_boxes": detect,
+    "greedy_nms": detect,
+    "nms": detect,
+    "batched_nms": lambda: postprocess.postprocess_detections(
+        torch.ones(2, 2), BOXES[:, None].expand(2, 2, 4), (64, 64), 0.1, 0.5
+    ),
+    "ResidualBlock": lambda: single_shot.SingleShot(small(), 3),
+    "cell_anchors": localize,
+    "look_target": localize,
+    "localize_loss": localize,
+    "join_pixels": lambda: segmentation.felzenszwalb(IMAGE),
+    "similarity": lambda: selective_search.selective_search(IMAGE),
+    "match_to_objects": score,
+    "precision_recall": score,
+    "average_precision": score,
+    "warp_regions": lambda: rcnn.region_features(
+        rcnn.RegionNet(small(), 3), IMAGE, BOXES, 24
+    ),
+    "region_targets": regions,
+    "train_svm": fit_svms,
+    "ridge": lambda: svm.train_box_regression(
+        torch.rand(2, 3), torch.tensor([1, 1]), torch.rand(2, 4), 3
+    ),
+    "postprocess_detections": lambda: compare.detections_from(
+        (torch.ones(2, 2), BOXES[:, None].expand(2, 2, 4)), SHOT, (64, 64), 2, 0.5
+    ),
+    "round_half_away": pool,
+    "bin_edges": pool,
+    "pool_bins": pool,
+    "MaxOverBins": pool,
+    "sampling_matrix": train,
+    "roi_align": train,
+    "RegionHead": photos,
+    "sample_balanced": train,
+    "sample_regions": train,
+    "head_loss": train,
+    "AnchorGrid": faster,
+    "RPNHead": faster,
+    "rpn_loss": train,
+    "filter_proposals": detect,
+    "FasterRCNN": photos,
+    "ShotHead": lambda: single_shot.SingleShot(small(), 3),
+    "hard_negative_loss": shoot,
+    "focal_loss": lambda: single_shot.shot_loss(
+        torch.rand(2, 2), torch.rand(2, 4), BOXES, *[torch.tensor([1, 0])], BOXES
+    ),
+    "shot_loss": shoot,
+    "Neck": photos,
+    "PhotoHead": photos,
+}
+
+
+def marked(source):
+    """The definition with an exception at the start of each of its functions."""
+    tree = ast.parse(source)
+    (top,) = tree.body
+    # Compiled code needs a way past it, or it would not know what type it returns.
+    compiled = "njit" in "".join(map(ast.unparse, top.decorator_list))
+    condition = "np.random.random() >= 0" if compiled else "True"
+    mark = f'if {condition}:\n    raise RuntimeError("MARK {top.name}")'
+    functions = [top] if isinstance(top, ast.FunctionDef) else top.body
+    for function in functions:
+        if isinstance(function, ast.FunctionDef):
+            function.body[:0] = ast.parse(mark).body
+    return ast.unparse(tree)
+
+
+def state():
+    """Which object stands at each name, default and base of the package."""
+    found = {}
+    for name, module in modules().items():
+        for key, value in vars(module).items():
+            found[name, key] = value
+    for thing in gc.get_objects():
+        kind = type(thing)
+        if kind is types.FunctionType and of_the_package(thing):
+            defaults = thing.__defaults__ or (), (thing.__kwdefaults__ or {}).values()
+            found[id(thing)] = [thing, *defaults[0], *defaults[1]]
+        elif issubclass(kind, type) and of_the_package(thing):
+            found[id(thing)] = [thing, *thing.__bases__]
+    return found
+
+
+def of_the_package(thing):
+    module = str(getattr(thing, "__module__", ""))
+    return module.startswith("course_utils") and ".live" not in module
+
+
+def holders(value):
+    """The places of `state` that hold an object."""
+    return [
+        where
+        for where, held in state().items()
+        if held is value
+        or (isinstance(held, list) and any(h is value for h in held[1:]))
+    ]
+
+
+def same(a, b):
+    if isinstance(a, list):
+        return isinstance(b, list) and all(x is y for x, y in zip(a, b, strict=True))
+    return a is b
+
+
+def cells():
+    for path in lessons():
+        code = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+        taught = [(taught_name(c), c.source) for c in code if taught_name(c)]
+        if taught:
+            yield path.stem, code[0].source, taught
+
+
+@pytest.mark.slow
+def test_every_taught_cell_is_live(monkeypatch, capsys):
+    """Each as it stands changes nothing; changed, it is everywhere; then it is not."""
+    monkeypatch.chdir(lessons()[0].parent)
+    count = {
+        "taught": 0,
+        "changed": 0,
+        "raised in the package": 0,
+        "by a later cell": 0,
+    }
+    with live_kernel() as kernel:
+        for _lesson, first, taught in cells():
+            kernel.run(first)
+            for name, source in taught:
+                one_cell(kernel, name, source, count)
+    with capsys.disabled():
+        print(f"\nlive cells: {count}")
+    assert count["changed"] == count["taught"] == sum(map(len, TAUGHT.values()))
+    assert count["raised in the package"] == len(CALLERS)
+
+
+def one_cell(kernel, name, source, count):
+    module, _, short = name.rpartition(".")
+    module = importlib.import_module(module)
+    course = getattr(module, short)
+    assert kernel.run(source) == "", name
+    assert kernel.names[short] is course is getattr(module, short), name
+    count["taught"] += 1
+
+    live.import_users(short)
+    live.import_users("content_key")
+    before = state()
+    line = f"`{short}` is yours from now on; restart the kernel for the course's own."
+    assert kernel.run(marked(source)) == line
+    mine = kernel.names[short]
+    assert mine is not course and getattr(module, short) is mine, name
+    assert holders(course) == [], name
+    count["changed"] += 1
+
+    with pytest.raises(RuntimeError, match=f"MARK {short}$"):
+        if short in CALLERS:
+            CALLERS[short]()
+        else:
+            needs = inspect.signature(getattr(mine, "py_func", mine)).parameters
+            kernel.names["needs"] = [None] * len(needs)
+            kernel.run(f"{short}(*needs)")
+    count["raised in the package" if short in CALLERS else "by a later cell"] += 1
+
+    assert kernel.run(source) == f"`{short}` is the course's own again."
+    assert kernel.names[short] is course, name
+    after = state()
+    wrong = [k for k, v in before.items() if not same(v, after.get(k))]
+    assert wrong == [], name
