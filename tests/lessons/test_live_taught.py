@@ -252,7 +252,9 @@ def one_cell(kernel, name, source, count):
             CALLERS[short]()
         else:
             needs = inspect.signature(getattr(mine, "py_func", mine)).parameters
-            kernel.names["needs"] = [None] * len(needs)
+            kernel.names["needs"] = [None] * len(
+                [n for n in needs.values() if n.kind < 2]
+            )  # by place
             kernel.run(f"{short}(*needs)")
     count["raised in the package" if short in CALLERS else "by a later cell"] += 1
 
