@@ -3,14 +3,15 @@
     python -m course_utils.lessons.grading.marking
 
 reads a job, a line of JSON, from its input and writes lines of JSON: {"lesson": its
-number}, {"mark": [exercise, right, sentence]}, {"note": what went wrong}, and at the end
-{"done": true}, or {"note": why, "stopped": true}.
+number}, {"mark": [exercise, right, sentence]}, {"note": what went wrong}, and at the
+end {"done": true}, or {"note": why, "stopped": true}.
 """
 
 import ast
 import ctypes
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -21,7 +22,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 
 from course_utils.core.settings import seed_everything
 from course_utils.lessons import checks
@@ -65,19 +66,26 @@ def code_cells(notebook):
 
 
 def lesson_of(notebook, name):
-    """A lesson's number, as "03": by the exercises checked, else by the file's name.
+    """A lesson's number, as "03", by its exercises, else by the file's name.
 
-    Raises ValueError if neither tells.
+    The exercises are those that are checked, else those whose usual names stand there.
+    Raises ValueError if nothing tells.
     """
-    numbers = [e[:2] for _, cell in code_cells(notebook) for e in checked(cell.source)]
-    known = {exercise[:2] for exercise in checks.CHECKS}
+    sources = [cell.source for _, cell in code_cells(notebook)]
+    numbers = [exercise[:2] for source in sources for exercise in checked(source)]
+    known = sorted({exercise[:2] for exercise in checks.CHECKS})
+    if not numbers and name[:2] in known:
+        return name[:2]
+    if not numbers:
+        words = set(re.findall(r"\w+", " ".join(sources)))
+        numbers = [
+            n for n in known for answer in expected(n).values() if answer in words
+        ]
     if numbers:
         return max(sorted(set(numbers)), key=numbers.count)
-    if name[:2] in known:
-        return name[:2]
     raise ValueError(
-        "no exercise of the course is checked in it; let its name begin with the"
-        " lesson's number, as 03_ann.ipynb"
+        "no exercise of the course is in it; let its name begin with the lesson's"
+        " number, as 03_ann.ipynb"
     )
 
 
@@ -161,12 +169,10 @@ class Marker:
         began = time.monotonic()
         try:
             self.client.execute_cell(cell, 0)
-        except CellExecutionError as error:
-            if error.ename == "TimeoutError" and not error.evalue:
-                passed = time.monotonic() - began
-                self.say({"note": f"{name} was stopped after {passed:.0f} s"})
         except DeadKernelError:
             raise self.end(name) from None
+        if time.monotonic() - began >= self.client.timeout:
+            self.say({"note": f"{name} was stopped after {self.client.timeout} s"})
         for output in cell.outputs:
             if output.output_type == "error" and output.ename != "KeyboardInterrupt":
                 self.say({"note": f"{name}: {output.ename}: {output.evalue}"})
@@ -215,13 +221,11 @@ class Marker:
         asked.write_bytes(request)
         seconds = min(20, self.job["seconds"] / 6, self.until - time.monotonic())
         if seconds <= 0 or self.left() <= 0:
-            raise TimeoutError("the answer's time was up")
+            raise TimeoutError(f"the time for the answer to {self.exercise} was up")
         self.client.timeout = max(1, int(seconds))
         cell = nbformat.v4.new_code_cell(f"{REPLY}({str(self.folder)!r})")
         try:
             self.client.execute_cell(cell, 0, store_history=False)
-        except CellExecutionError:
-            pass
         except DeadKernelError:
             raise self.end(f"the answer to {self.exercise}") from None
         for error in cell.outputs:

@@ -25,22 +25,23 @@ The random inputs of the checks are those of seed {{ seed }}.{% for line in warn
 <tr><th>exercise<th>points<th>right<th>of</tr>
 {% for exercise, points in sheet.points.items() %}
 <tr><td>{{ exercise }}<td class="n">{{ points }}
-<td class="n">{{ sheet.right(exercise) }}<td class="n">{{ sheet.rows | length }}</tr>
+<td class="n">{{ sheet.right(exercise) }}<td class="n">{{ sheet.handed_in(exercise) }}
+</tr>
 {% endfor %}</table>
 <h2>By student</h2>
 <table><tr><th>student{% for exercise in sheet.points %}<th title="{{ exercise }}">
 {{ exercise.split()[0] }}{% endfor %}<th>total of {{ sheet.most }}</tr>
 {% for row in sheet.rows %}<tr><td><a href="#s{{ loop.index }}">{{ row.student }}</a>
-{% for exercise in sheet.points %}{% set right = row.mark(exercise)[0] %}
-<td class="{{ 'right' if right else 'wrong' }}">{{ "✔" if right else "✘" }}
+{% for exercise in sheet.points %}{% set sign = row.sign(exercise) %}
+<td class="{{ names[sign] }}">{{ sign }}
 {% endfor %}<td class="n">{{ row.total(sheet.points) }}</tr>
 {% endfor %}</table>
 {% for row in sheet.rows %}
 <h2 id="s{{ loop.index }}">{{ row.student }}: {{ row.total(sheet.points) }} of
 {{ sheet.most }}</h2>
-<ul>{% for exercise in sheet.points %}{% set mark = row.mark(exercise) %}
-<li><span class="{{ 'right' if mark[0] else 'wrong' }}">
-{{ "✔" if mark[0] else "✘" }} {{ exercise }}</span>: {{ mark[1] }}</li>{% endfor %}
+<ul>{% for exercise in sheet.points %}{% set sign = row.sign(exercise) %}
+<li><span class="{{ names[sign] }}">{{ sign }} {{ exercise }}</span>:
+{{ row.mark(exercise)[1] }}</li>{% endfor %}
 {% for note in row.notes() %}<li>{{ note }}</li>{% endfor %}</ul>
 {% if row.outcomes %}<p>{% for o in row.outcomes %}{{ o.notebook }}: {{ o.seconds }} s,
 {{ o.peak_mb }} MB. {% endfor %}</p>{% endif %}
@@ -48,7 +49,7 @@ The random inputs of the checks are those of seed {{ seed }}.{% for line in warn
 </html>
 """
 
-NO_NOTEBOOK = "no notebook of lesson"
+NO_NOTEBOOK, NOT_MARKED = "no notebook of lesson", "none of its exercises was found"
 
 
 @dataclass
@@ -67,8 +68,13 @@ class Row:
         if exercise[:2] in lessons:
             return False, "not marked: the notebook was stopped before"
         if None in lessons:
-            return False, "not marked"
+            return False, NOT_MARKED
         return False, f"{NO_NOTEBOOK} {exercise[:2]}"
+
+    def sign(self, exercise):
+        """✔ for right, ✘ for wrong, – without a notebook of that lesson."""
+        right, sentence = self.mark(exercise)
+        return "✔" if right else "–" if sentence.startswith(NO_NOTEBOOK) else "✘"
 
     def notes(self):
         """What went wrong with the notebooks, a line each."""
@@ -100,6 +106,10 @@ class Sheet:
         """How many have it right."""
         return sum(row.mark(exercise)[0] for row in self.rows)
 
+    def handed_in(self, exercise):
+        """How many have a notebook of that lesson."""
+        return sum(row.sign(exercise) != "–" for row in self.rows)
+
 
 def make_sheet(outcomes, empty=(), points=None):
     """The sheet of some outcomes of `runner.grade_notebook`.
@@ -127,7 +137,7 @@ def as_csv(sheet):
         wrong = [
             f"{exercise.split()[0]}: {sentence}"
             for exercise, (right, sentence) in marks.items()
-            if not right and not sentence.startswith(NO_NOTEBOOK)
+            if not right and not sentence.startswith((NO_NOTEBOOK, NOT_MARKED))
         ]
         missing = [text for _, text in marks.values() if text.startswith(NO_NOTEBOOK)]
         given = [sheet.points[e] if right else 0 for e, (right, _) in marks.items()]
@@ -146,5 +156,5 @@ def as_html(sheet, seed, warnings=()):
     """The report as a page; what students wrote is shown as text only."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     return environment.from_string(REPORT).render(
-        sheet=sheet, seed=seed, warnings=warnings
+        sheet=sheet, seed=seed, warnings=warnings, names={"✔": "right", "✘": "wrong"}
     )

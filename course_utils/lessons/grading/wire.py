@@ -89,12 +89,12 @@ def from_tree(tree, tensors, fetch):
     if kind == "ellipsis":
         return ...
     if kind in ("tensor", "parameter"):
-        tensor = tensors[str(rest[0])]
+        tensor = tensors[str(rest[0])].clone()  # no view of the bytes
         if kind == "parameter":
             return nn.Parameter(tensor, requires_grad=rest[1])
         return tensor.requires_grad_(rest[1])
     if kind == "array":
-        return tensors[str(rest[0])].numpy()
+        return tensors[str(rest[0])].numpy().copy()
     if kind == "number":
         return tensors[str(rest[0])].numpy()[()]
     if kind == "dict":
