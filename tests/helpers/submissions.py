@@ -134,7 +134,7 @@ def make_class(folder, outside):
         "judge_04": lambda: with_cell(
             stub("04"), "def judge(*a): return True, 'right'"
         ),
-        "forges_03": lambda: with_cell(stub("03"), FORGED),
+        "forges_03": lambda: with_cell(stub("03"), FORGED, 4),
         "crash_03": lambda: with_cell(solution("03"), "1 / 0", 4),
         "syntax_04": lambda: with_cell(solution("04"), "def f(:"),
         "dies_06": lambda: with_cell(solution("06"), "import os; os._exit(1)", 4),

@@ -327,7 +327,7 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     wrong = made.replaced(made.solution("03"), *made.WRONG["03"])
     made.with_cell(wrong, made.OUTSIDE.replace("OUT", str(outside)))
     made.with_cell(wrong, made.LEFT_RUNNING.replace("SECONDS", "47110"))
-    made.with_cell(wrong, made.FORGED)
+    made.with_cell(wrong, made.FORGED, len(wrong.cells))
     made.with_cell(wrong, made.PATCHED)
     made.write(wrong, tmp_path / "in" / "cheats.ipynb")
     hangs = made.with_cell(made.solution("04"), "1 / 0")
