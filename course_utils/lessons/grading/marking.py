@@ -111,7 +111,8 @@ class Marker:
     """One notebook, its kernel, and the time that is left to it.
 
     job: {"notebook": path, "folder": where its kernel may write, "seed", "seconds",
-    "memory_mb"}. say: function that takes each line of the outcome, as a dictionary.
+    "memory_mb", "variables" of its kernel}. say: function that takes each line of the
+    outcome, as a dictionary.
     """
 
     def __init__(self, job, say):
@@ -150,7 +151,7 @@ class Marker:
         """Run all cells; mark each answer after the cell that checks it."""
         self.say({"lesson": self.lesson})
         wanted = expected(self.lesson)
-        with self.client.setup_kernel():
+        with self.client.setup_kernel(env=os.environ | self.job["variables"]):
             self.client.reset_execution_trackers()
             self.start = time.monotonic()
             for position, cell in code_cells(self.notebook):
@@ -218,7 +219,9 @@ class Marker:
         """
         asked, reply = self.folder / "asked", self.folder / "reply"
         reply.unlink(missing_ok=True)
-        asked.write_bytes(request)
+        asked.unlink(missing_ok=True)
+        with asked.open("xb") as file:  # new: no link of the notebook's is followed
+            file.write(request)
         seconds = min(20, self.job["seconds"] / 6, self.until - time.monotonic())
         if seconds <= 0 or self.left() <= 0:
             raise TimeoutError(f"the time for the answer to {self.exercise} was up")

@@ -39,7 +39,8 @@ class Remote:
 
     A call sends its arguments there and returns what comes back; what the function
     changed in its arguments is changed here as well. Its exceptions are raised here.
-    send: function of a packed request that returns the packed reply.
+    Gradients do not flow through a call: what comes back is new. send: function of a
+    packed request that returns the packed reply.
     """
 
     def __init__(self, number, kind, send):

@@ -55,9 +55,12 @@ def grade_notebook(submission, seed, limits, stop):
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="course-grade-")).resolve()
     try:
-        job = prepare(submission, folder) | {"seed": seed}
+        job = prepare(submission, folder / "kernel") | {"seed": seed}
+        job["variables"] = variables(folder / "kernel", limits.threads)
         job |= {"seconds": limits.seconds, "memory_mb": limits.memory_mb}
-        lines, reason, outcome["peak_mb"] = run_marker(job, folder, limits, stop)
+        lines, reason, outcome["peak_mb"] = run_marker(
+            job, folder / "marker", limits, stop
+        )
     finally:
         remove(folder)
     take_lines(outcome, lines, reason)
@@ -67,8 +70,8 @@ def grade_notebook(submission, seed, limits, stop):
 
 def prepare(submission, folder):
     """Copy a submission into `folder`, and make the rooms that its kernel uses."""
-    for name in ("home", "tmp", "cache", "results", "run", "work"):
-        (folder / name).mkdir()
+    for name in ("work", "cache"):
+        (folder / name).mkdir(parents=True)
     with contextlib.suppress(OSError):  # the course's downloads stay where they are
         if (cache_dir() / "data").is_dir():
             (folder / "cache" / "data").symlink_to((cache_dir() / "data").resolve())
@@ -81,8 +84,12 @@ def prepare(submission, folder):
     return {"notebook": str(notebook), "name": notebook.name, "folder": str(folder)}
 
 
-def environment(folder, threads):
-    """The variables of a marker and its kernel: all that they keep lies in `folder`."""
+def variables(folder, threads):
+    """Those of a process that keeps all that it writes in `folder`.
+
+    Marker and kernel have folders of their own: what the marker keeps, such as compiled
+    code, no notebook can write to.
+    """
     rooms = {
         "home": (
             "HOME",
@@ -103,7 +110,9 @@ def environment(folder, threads):
         own["COURSE_DATA"] = str(Path(os.environ["COURSE_DATA"]).resolve())
     paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     own["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    return os.environ | own
+    for room in rooms:
+        (folder / room).mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def run_marker(job, folder, limits, stop):
@@ -114,7 +123,7 @@ def run_marker(job, folder, limits, stop):
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=errors,
-            env=environment(folder, limits.threads),
+            env=os.environ | variables(folder, limits.threads),
             cwd=REPOSITORY,
             start_new_session=True,
         )
