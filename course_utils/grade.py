@@ -146,8 +146,6 @@ def main(arguments=None):
     Bad usage exits with 2 before anything is run.
     """
     parser, options = parse_arguments(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         points = read_points(options.points) if options.points else None
         submissions, empty = find_submissions(options.submissions)
@@ -172,5 +170,14 @@ def main(arguments=None):
     return 0
 
 
+def stop_once(number, frame):
+    """Signal handler: KeyboardInterrupt, and no other while all is cleaned up."""
+    for known in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(known, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stop_once)
+    signal.signal(signal.SIGTERM, stop_once)
     sys.exit(main())
