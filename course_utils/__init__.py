@@ -15,7 +15,8 @@ Conventions, used in every module:
   pixels, P the pooled side.
 
 Rooms, each importing only from itself and those before it: `core`, `ops`, `data`,
-`proposals`, `models`, `training`, `evaluation`, `lessons`; `detect` is a command line.
+`proposals`, `models`, `training`, `evaluation`, `lessons`; `detect` and `grade` are
+command lines.
 """
 
 from course_utils.core.threads import fit_threads

@@ -60,7 +60,7 @@ def test_lessons_compile_by_our_njit_only():
 
 ROOMS = (
     *("core", "ops", "data", "proposals", "models", "training", "evaluation"),
-    *("lessons", "detect"),
+    *("lessons", "detect", "grade"),
 )
 
 
