@@ -18,7 +18,8 @@ from numba.core.dispatcher import Dispatcher
 
 from course_utils.core.compiled import njit
 
-MINE = "course_utils.lessons.live"  # this file and live.py: they know both objects
+# live.py and this file know both objects; checks hold answers against the course's.
+MINE = ("course_utils.lessons.live", "course_utils.lessons.checks")
 
 
 class Pair(NamedTuple):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -43,5 +44,5 @@ def modules():
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name.startswith("course_utils") and ".live" not in name
+        if name.startswith("course_utils") and not re.search(r"\.live|\.checks", name)
     }

@@ -4,6 +4,7 @@ import ast
 import gc
 import importlib
 import inspect
+import re
 import types
 
 import nbformat
@@ -181,7 +182,9 @@ def state():
 
 def of_the_package(thing):
     module = str(getattr(thing, "__module__", ""))
-    return module.startswith("course_utils") and ".live" not in module
+    return module.startswith("course_utils") and not re.search(
+        r"\.live|\.checks", module
+    )
 
 
 def holders(value):
