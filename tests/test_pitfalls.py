@@ -150,6 +150,10 @@ labels: the same picture twice
 images: unusual pictures
 images: an error without the file's name
 transforms: forms of targets
+grading: a class graded from the start again
+grading: a name that a spreadsheet takes for a formula
+grading: a notebook that cheats, hangs or eats memory
+grading: a notebook that patches the checks
 """.strip().splitlines()
 NOTEBOOKS = sorted(notebooks.NOTEBOOKS.rglob("[0-9]*.ipynb"))
 SIZE = (48, 64)

@@ -26,7 +26,7 @@ PAIR = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
 @pytest.fixture
 def kernel():
     with live_kernel() as kernel:
-        kernel.run("import torch, numpy as np\nfrom torch import nn")
+        kernel.run("import torch, numpy as np\nfrom torch import Tensor, nn")
         yield kernel
 
 
