@@ -4,7 +4,7 @@
     python -m bench proposals             recall and MABO of selective search, 10 min
     python -m bench faster                train Faster R-CNN, ours and torchvision's
     python -m bench training              how good ours is after its first minutes
-    python -m bench sliders [LESSON ...]  how soon the explorers detections
+    python -m bench sliders [LESSON ...]  how soon the explorers react
     python -m bench threads [ROUNDS]      what idle threads cost
 
 Each row is the median of several pairs of calls, ours and the reference in turn, so

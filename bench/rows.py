@@ -106,7 +106,7 @@ def roi_cases():
 
 
 def bench_roi():
-    """RoI layers on maps of 128 channels, as our trunk's lie in memory."""
+    """RoI layers on maps of 128 channels, as our backbone's lie in memory."""
     # Freed at once: glibc then keeps freed memory, as in a training, and no call spends
     # a quarter of its time on asking the system for new pages.
     torch.empty(30 << 20, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""How soon the explorers detections: `python -m bench sliders [LESSON ...]`."""
+"""How soon the explorers react: `python -m bench sliders [LESSON ...]`."""
 
 import copy
 import functools

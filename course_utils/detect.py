@@ -164,7 +164,7 @@ def save_picture(image, path):
 
 
 def list_objects(detected, classes):
-    """An detections as [{"class", "score", "box": [x1, y1, x2, y2] in pixels}]."""
+    """Detections as [{"class", "score", "box": [x1, y1, x2, y2] in pixels}]."""
     rows = zip(*(detected[key].tolist() for key in ("labels", "scores", "boxes")))
     return [
         {

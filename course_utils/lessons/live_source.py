@@ -11,7 +11,7 @@ from course_utils.core.settings import REPOSITORY
 from course_utils.lessons.notebooks import TAUGHT
 
 # In the package's order, as imports go.
-ROOMS = ("core", "data", "ops", "proposals", "models", "training", "evaluation")
+ROOMS = ("core", "ops", "data", "proposals", "models", "training", "evaluation")
 # The cell magics that run their cell among the lesson's names.
 MAGICS = ("time", "capture")
 # A definition that begins a line: reading 50 files so takes 10 ms, parsing them 400.
