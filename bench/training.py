@@ -46,8 +46,7 @@ def bench_faster(seeds=3, epochs=2):
             loader = DataLoader(
                 scenes, 4, shuffle=True, collate_fn=collate, drop_last=True
             )
-            backbone = model.backbone if name == "ours" else model.backbone
-            optimizer = adamw(model, backbone=backbone, **PRETRAINED)
+            optimizer = adamw(model, backbone=model.backbone, **PRETRAINED)
             history = fit(model, loader, epochs, optimizer=optimizer)
             model.eval()
             start = time.perf_counter()
