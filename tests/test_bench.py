@@ -1,6 +1,7 @@
 """Every row of `make bench` computes something, on both of its sides."""
 
 import pytest
+
 from bench import rows
 
 SIDES = [name for name in dir(rows) if name.startswith("bench_")]
