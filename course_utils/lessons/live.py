@@ -15,6 +15,7 @@ package was imported stays, and so do other names in the kernel, as in
 """
 
 import ast
+import contextlib
 import functools
 import types
 from dataclasses import dataclass
@@ -253,6 +254,20 @@ def off():
         for change in list(LIVE.changes.values()):
             LIVE.give_back(change)
         LIVE = None
+
+
+@contextlib.contextmanager
+def paused():
+    """Within, package and kernel are the course's own; then the learner's again."""
+    yours = list(LIVE.changes.values()) if LIVE else []
+    kept = [(change, change.now, change.node) for change in yours]
+    for change in yours:
+        LIVE.give_back(change)
+    try:
+        yield
+    finally:
+        for change, now, node in kept:
+            LIVE.put(change, now, node)
 
 
 def changed():

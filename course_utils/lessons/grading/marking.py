@@ -24,7 +24,6 @@ from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
-from course_utils.core.settings import seed_everything
 from course_utils.lessons import checks
 from course_utils.lessons.grading import sandbox
 from course_utils.lessons.grading.remote import ask
@@ -37,8 +36,7 @@ REPLY = "__import__('course_utils.lessons.grading.exchange', fromlist=['x']).rep
 
 def judge(exercise, answer, seed):
     """(right?, sentence) by the course's check, with the random inputs of `seed`."""
-    seed_everything(seed)
-    return checks.judge(exercise, answer)
+    return checks.judge(exercise, answer, seed)
 
 
 def checked(source):

@@ -13,6 +13,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from course_utils.lessons.checks import is_stub
+
 PLAIN = (type(None), bool, int, float, str)
 SEVERAL = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 # Where the classes of layers may come from that are made anew on the other side.
@@ -78,7 +80,7 @@ def to_tree(value, tensors, keep):
         return ["layer", class_name(value), go(layer_parts(value))]
     if keep is None:
         raise TypeError(f"a {type(value).__name__} cannot be sent")
-    return ["kept", keep(value), type(value).__name__]
+    return ["kept", keep(value), "stub" if is_stub(value) else type(value).__name__]
 
 
 def from_tree(tree, tensors, fetch):
