@@ -16,11 +16,16 @@ from skimage.segmentation import felzenszwalb as skimage_felzenszwalb
 
 from bench.proposals import image_sets
 from bench.references import opencv_search, to_coco
+from bench.training import two_detectors
+from course_utils.core.settings import REPOSITORY
+from course_utils.core.weights import load_weights
 from course_utils.data.catalog import find_data
-from course_utils.data.datasets import VOCDataset
+from course_utils.data.datasets import Scenes, VOCDataset
 from course_utils.evaluation.average_precision import evaluate
 from course_utils.lessons.widgets.metrics import pretend_detector
 from course_utils.models.backbone import SmallResNet
+from course_utils.models.faster_rcnn import new_faster_rcnn
+from course_utils.models.torchvision_reference import LibraryTwin
 from course_utils.ops import roi
 from course_utils.ops.boxes import box_iou, clip_boxes, giou
 from course_utils.ops.nms import batched_nms, nms
@@ -155,6 +160,41 @@ def bench_backbone():
     compare("backbone, training step, against float32", step, exact_step, 9)
 
 
+def bench_detector():
+    """Faster R-CNN: a training step, and the detections of one image.
+
+    torchvision's has the same backbone, so that is in both; the last row has the same
+    trained weights, too.
+    """
+    scenes = Scenes(VOCDataset(find_data("tabletop"), "train"))
+    batch = [scenes[i] for i in range(4)]
+    images, targets = [image for image, _ in batch], [target for _, target in batch]
+    models = two_detectors(0, scenes)
+
+    def step(name):
+        losses = models[name].train()(images, targets)
+        sum(losses.values()).backward()
+
+    steps = functools.partial(step, "ours"), functools.partial(step, "torchvision")
+    compare("Faster R-CNN, training step, 4 images", *steps, 15)
+    exact = mock.patch(
+        "course_utils.models.backbone.mixed_precision",
+        lambda *_: contextlib.nullcontext(),
+    )
+    models["ours"].mixed = models["ours"].rpn.mixed = False
+    with exact:
+        compare("the same in float32 alone", *steps, 15)
+    ours = new_faster_rcnn(SmallResNet(), len(scenes.classes) + 1)
+    load_weights(ours, REPOSITORY / "data" / "weights" / "faster_rcnn.safetensors")
+    twin = LibraryTwin(ours, images[0].shape[1:])
+    ours.eval(), twin.eval()
+    compare(
+        "Faster R-CNN, detections in one image",
+        lambda: ours(images[:1]),
+        lambda: twin(images[:1]),
+    )
+
+
 def bench_proposals():
     coffee = skimage.data.coffee()
     compare(
@@ -202,5 +242,6 @@ def main():
     bench_boxes()
     bench_roi()
     bench_backbone()
+    bench_detector()
     bench_proposals()
     bench_scorer()
