@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 
 import nbformat
@@ -11,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from course_utils.core.settings import REPOSITORY
 from course_utils.lessons import hygiene, notebooks
 from course_utils.lessons.authoring import clean, main, navigation, sync
-from course_utils.lessons.notebooks import lessons, source_of
+from course_utils.lessons.notebooks import NOTEBOOKS, lessons, source_of
 from course_utils.lessons.readme import (
     RESULTS,
     lesson_table,
@@ -227,3 +229,10 @@ def test_command_line(capsys):
     assert main([]) == 2 and "authoring sync" in capsys.readouterr().out
     assert main(["hygiene", "99_none"]) == 2
     assert "there are 00_start_here" in capsys.readouterr().out
+
+
+def test_no_lesson_uses_a_name_that_it_has_not_defined():
+    """A changed cell must find all that its code names."""
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821"]
+    found = subprocess.run([*ruff, NOTEBOOKS], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
