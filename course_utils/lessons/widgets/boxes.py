@@ -5,6 +5,7 @@ import torch
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, empty_figure, slider
 from course_utils.ops.boxes import box_area, box_iou, clip_boxes, encode_boxes, giou
+from course_utils.ops.nms import nms
 
 BLUE, RED = "#0072B2", "#D55E00"
 
@@ -63,13 +64,20 @@ def write_numbers(numbers, ax):
 
 
 def nms_steps(boxes, scores, iou_threshold):
-    """The rounds of greedy NMS, as a list of (kept index, [indices it silenced])."""
+    """The rounds of greedy NMS, as a list of (kept index, [indices it silenced]).
+
+    `nms`, the learner's if it was changed, says for each pair of boxes whether the
+    better one silences the other.
+    """
     alive = scores.argsort(descending=True, stable=True).tolist()
     steps = []
     while alive:
         best, *rest = alive
-        above = box_iou(boxes[best][None], boxes[rest])[0] > iou_threshold  # float32
-        silenced = [i for i, gone in zip(rest, above.tolist()) if gone]
+        silenced = []
+        for i in rest:
+            pair = [best, i]
+            if len(nms(boxes[pair], scores[pair], iou_threshold)) == 1:
+                silenced.append(i)
         alive = [i for i in rest if i not in silenced]
         steps.append((best, silenced))
     return steps
