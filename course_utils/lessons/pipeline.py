@@ -153,7 +153,7 @@ def draw_map(features, ax):
     """A feature map (C, H, W): how strong each cell is, on the mean over channels."""
     strength = features.float().abs().mean(0).cpu()
     height, width = strength.shape
-    ax.imshow(strength, cmap="magma", extent=(0, width, height, 0))
+    ax.imshow(strength.numpy(), cmap="magma", extent=(0, width, height, 0))
 
 
 def draw_grid(pictures, ax):
@@ -168,11 +168,11 @@ def draw_grid(pictures, ax):
     grid = some.view(side, side, channels, height, width).permute(0, 3, 1, 4, 2)
     grid = grid.reshape(side * height, side * width, channels)
     grid = grid[..., 0] if channels == 1 else grid.clamp(0, 1)
-    ax.imshow(grid, cmap="magma")
+    ax.imshow(grid.numpy(), cmap="magma")
 
 
 def draw_rows(values, ax, most=24):
     """Numbers of the first regions (R, ...) as a picture: a row each."""
     rows = values[:most].flatten(1)[:, :64].float().detach().cpu()
     largest = float(rows.abs().max()) or 1.0
-    ax.imshow(rows, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+    ax.imshow(rows.numpy(), cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
