@@ -17,21 +17,20 @@ package was imported stays, and so do other names in the kernel, as in
 import ast
 import contextlib
 import functools
+import sys
 import types
 from dataclasses import dataclass
 from typing import Any
 
 from IPython import get_ipython
 
-from course_utils.core.files import content_key
 from course_utils.lessons.live_source import (
-    ROOMS,
-    code,
     import_users,
     init_of,
     is_code,
     modules_with,
     package_object,
+    part_caches,
     read_cell,
     same_code,
     same_value,
@@ -60,13 +59,20 @@ class Change:
     course: Any  # the package's object
     now: Any  # the one in its place
     node: ast.AST  # what the learner wrote
+    fault: tuple | None = None  # of a mystery: what is there unless the learner mends
+
+    @property
+    def hidden(self):
+        """Whether a mystery's fault stands there, which is told to nobody."""
+        return self.fault is not None and self.node is self.fault[1]
 
 
 class Live:
-    """What one kernel changed."""
+    """What one kernel changed. shell: None outside of IPython, where no cell runs."""
 
-    def __init__(self, shell):
-        self.shell, self.kernel = shell, shell.user_ns
+    def __init__(self, shell=None):
+        self.shell = shell
+        self.kernel = shell.user_ns if shell else vars(sys.modules["__main__"])
         self.changes, self.imported = {}, {}
         self.own = {}  # compiled again -> the compiled function that it stands in for
         modules_with()  # read the package now, so that no cell waits for it
@@ -131,7 +137,8 @@ class Live:
         if value is course or (
             same_value(value, course) if constant else same_code(node, known)
         ):
-            line = self.give_back(change) if change else None
+            mine = change is not None and not change.hidden
+            line = self.give_back(change) if mine else None
             self.kernel[name] = package_object(module, name)
             return line
         again = change is not None and same_code(node, change.node)
@@ -142,9 +149,13 @@ class Live:
             f"`{name}` is yours from now on; restart the kernel for the course's own."
         )
 
-    def give_back(self, change):
-        self.put(change, change.course, syntax(change.module)[change.name])
-        self.kernel[change.name] = change.now
+    def give_back(self, change, all_of_it=False):
+        """Undo a change; a mystery's fault comes back, unless all of it is to go."""
+        own = change.course, syntax(change.module)[change.name]
+        hidden = change.hidden
+        self.put(change, *(own if all_of_it else change.fault or own))
+        if not hidden:
+            self.kernel[change.name] = change.now
         return f"`{change.name}` is the course's own again."
 
     def put(self, change, new, node):
@@ -164,12 +175,12 @@ class Live:
         follow = isinstance(new, type) and init_of(node) == init_of(change.node)
         # Compiled code that uses something of the learner's must be compiled for it;
         # all other goes back to what it was.
-        learners = here if yours else set()
+        changed = here if yours else set()
         for other in self.changes.values():
             if other is not change:
                 alone = not is_code(syntax(other.module)[other.name])
-                learners = learners | spots(other.now, other.name, kernel, alone)
-        bound = {id(user) for user in compiled_users(learners, kernel, new)}
+                changed = changed | spots(other.now, other.name, kernel, alone)
+        bound = {id(user) for user in compiled_users(changed, kernel, new)}
         own = dict(self.own)
 
         def fitting(user):
@@ -184,12 +195,13 @@ class Live:
             new = fitting(new)
         pairs = [Pair(old, new, name, constant, follow)]
         pairs += [Pair(user, fitting(user), user.__name__) for user in users]
-        if yours:
+        shown = yours and not (change.fault and node is change.fault[1])
+        if shown:
             kernel[name] = old  # so that it is one of the places, and undone with them
         try:
             swap(pairs, kernel)
         except Exception:
-            if yours:
+            if shown:
                 kernel[name] = new
             raise
         self.own = own
@@ -201,32 +213,11 @@ class Live:
         self.changes.pop((change.module, name), None)
         if yours:
             self.changes[change.module, name] = change
-        self.part_caches()
+        part_caches(self.changes.values())
 
     def base(self, function):
         """The compiled function for which another one was compiled; or itself."""
         return self.own.get(id(function), (None, function))[1]
-
-    def part_caches(self):
-        """Keep what the learner's code makes apart from the course's, on disk.
-
-        Kept arrays and weights are found by `content_key`. It now counts what the
-        learner changed in the module's own room and those before it, as imports go.
-        """
-        for module in import_users("content_key"):
-            if module.__name__ == content_key.__module__:
-                continue
-            room = ROOMS.index(module.__name__.split(".")[1])
-            if module.__name__.endswith("core.weights"):
-                room = ROOMS.index("training")
-            texts = sorted(
-                f"{change.name} {code(change.node)}"
-                for change in self.changes.values()
-                if ROOMS.index(change.module.split(".")[1]) <= room
-            )
-            module.content_key = (
-                functools.partial(content_key, *texts) if texts else content_key
-            )
 
 
 LIVE = None
@@ -250,19 +241,20 @@ def off():
     """Stop watching, and give back all that is the learner's."""
     global LIVE
     if LIVE:
-        LIVE.shell.events.unregister("post_run_cell", LIVE.after_cell)
+        if LIVE.shell:
+            LIVE.shell.events.unregister("post_run_cell", LIVE.after_cell)
         for change in list(LIVE.changes.values()):
-            LIVE.give_back(change)
+            LIVE.give_back(change, all_of_it=True)
         LIVE = None
 
 
 @contextlib.contextmanager
 def paused():
-    """Within, package and kernel are the course's own; then the learner's again."""
-    yours = list(LIVE.changes.values()) if LIVE else []
-    kept = [(change, change.now, change.node) for change in yours]
-    for change in yours:
-        LIVE.give_back(change)
+    """Within, package and kernel are the course's own; then all is as it was.
+
+    A mystery's fault is set aside, too, so that no check is fooled by it.
+    """
+    kept = set_aside() if LIVE else []
     try:
         yield
     finally:
@@ -270,9 +262,22 @@ def paused():
             LIVE.put(change, now, node)
 
 
+def set_aside():
+    """Give the course's own back; returns what `Live.put` takes to undo that."""
+    kept = [(change, change.now, change.node) for change in LIVE.changes.values()]
+    for change, _, _ in kept:
+        LIVE.give_back(change, all_of_it=True)
+    return kept
+
+
 def changed():
     """The names that are the learner's, in the order of their changes."""
-    return [change.name for change in LIVE.changes.values()] if LIVE else []
+    return [change.name for change in learners()]
+
+
+def learners():
+    every = LIVE.changes.values() if LIVE else ()
+    return [change for change in every if not change.hidden]
 
 
 def restore(name=None):
@@ -283,6 +288,6 @@ def restore(name=None):
     if name is not None and name not in changed():
         yours = ", ".join(changed()) or "nothing"
         raise ValueError(f"{name!r} is not changed; yours is: {yours}")
-    for change in list(LIVE.changes.values() if LIVE else ()):
+    for change in learners():
         if name in (None, change.name):
             print(LIVE.give_back(change))

@@ -114,6 +114,7 @@ def hint_for(got, hints, otherwise, tolerance=1e-3):
 
 # The exercises register themselves when their modules are read.
 from course_utils.lessons.checks import (  # noqa: E402, F401
+    find_the_fault,
     lessons_00_02,
     lessons_03_05,
     lessons_06_09,
