@@ -14,23 +14,23 @@ package was imported stays, and so do other names in the kernel, as in
     live.restore("nms")     the course's own again; without a name, all
 """
 
-import ast
 import contextlib
 import functools
 import sys
 import types
-from dataclasses import dataclass
-from typing import Any
 
 from IPython import get_ipython
 
+from course_utils.lessons.live_parts import part_of, put_part, take_part  # noqa: F401
 from course_utils.lessons.live_source import (
+    Change,
     import_users,
     init_of,
     is_code,
     modules_with,
     package_object,
     part_caches,
+    part_owner,
     read_cell,
     same_code,
     same_value,
@@ -48,23 +48,6 @@ from course_utils.lessons.live_swap import (
 
 # Kinds of value that an assignment may put in a function's or a class's place.
 CALLABLE = (type, types.FunctionType, types.BuiltinFunctionType, functools.partial)
-
-
-@dataclass
-class Change:
-    """A name of the package that is the learner's."""
-
-    module: str
-    name: str
-    course: Any  # the package's object
-    now: Any  # the one in its place
-    node: ast.AST  # what the learner wrote
-    fault: tuple | None = None  # of a mystery: what is there unless the learner mends
-
-    @property
-    def hidden(self):
-        """Whether a mystery's fault stands there, which is told to nobody."""
-        return self.fault is not None and self.node is self.fault[1]
 
 
 class Live:
@@ -87,10 +70,11 @@ class Live:
         except Exception:  # not Python that ast can read: nothing to watch
             return
         for name, node in definitions.items():
-            if name not in self.kernel:
+            part = part_owner(getattr(node, "decorator_list", ()))
+            if name not in self.kernel and not part:
                 continue
             try:
-                line = self.take(name, node)
+                line = take_part(self, name, node) if part else self.take(name, node)
             except Exception as error:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 line = f"NOTE  the package cannot use your `{name}`: {reason}"
@@ -154,12 +138,14 @@ class Live:
         own = change.course, syntax(change.module)[change.name]
         hidden = change.hidden
         self.put(change, *(own if all_of_it else change.fault or own))
-        if not hidden:
+        if not hidden and "." not in change.name:
             self.kernel[change.name] = change.now
         return f"`{change.name}` is the course's own again."
 
     def put(self, change, new, node):
         """Put an object in the place of the one there is: everywhere, or nowhere."""
+        if "." in change.name:
+            return put_part(self, change, new, node)
         kernel, name, old = self.kernel, change.name, change.now
         yours = new is not change.course
         import_users(name)

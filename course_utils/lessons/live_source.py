@@ -4,6 +4,8 @@ import ast
 import functools
 import importlib
 import re
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,23 @@ ROOMS = ("core", "ops", "data", "proposals", "models", "training", "evaluation")
 MAGICS = ("time", "capture")
 # A definition that begins a line: reading 50 files so takes 10 ms, parsing them 400.
 TOP_LEVEL = re.compile(r"^(?:def |class )?(\w+(?:, \w+)*)(?:\(|:|: .+ =| =)", re.M)
+
+
+@dataclass
+class Change:
+    """A name of the package that is the learner's."""
+
+    module: str
+    name: str
+    course: Any  # the package's object
+    now: Any  # the one in its place
+    node: ast.AST  # what the learner wrote
+    fault: tuple | None = None  # of a mystery: what is there unless the learner mends
+
+    @property
+    def hidden(self):
+        """Whether a mystery's fault stands there, which is told to nobody."""
+        return self.fault is not None and self.node is self.fault[1]
 
 
 @functools.cache
@@ -56,12 +75,29 @@ def is_code(node):
     return isinstance(node, (ast.FunctionDef, ast.ClassDef))
 
 
+def part_owner(decorators):
+    """The class's name if one of the decorators is ``part_of(its name)``, or None."""
+    for call in decorators:
+        if isinstance(call, ast.Call) and len(call.args) == 1:
+            name = getattr(call.func, "attr", getattr(call.func, "id", None))
+            if name == "part_of":
+                return getattr(call.args[0], "id", None)
+    return None
+
+
 def definitions(tree):
-    """What a module or a cell defines at its top level: {name: syntax}."""
+    """What a module or a cell defines at its top level: {name: syntax}.
+
+    Methods are there too, as "Class.method"; so is a function that is ``part_of`` it.
+    """
     found = {}
     for node in tree.body:
         if is_code(node):
-            found[node.name] = node
+            owner = part_owner(node.decorator_list)
+            found[f"{owner}.{node.name}" if owner else node.name] = node
+            for part in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(part, ast.FunctionDef):
+                    found.setdefault(f"{node.name}.{part.name}", part)
         elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             for target in getattr(node, "targets", None) or [node.target]:
                 for part in ast.walk(target):  # of `A, B = 1, 2` both

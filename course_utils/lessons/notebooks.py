@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import textwrap
 
 import nbformat
 
@@ -116,14 +117,24 @@ def taught_name(cell):
 def source_of(name):
     """Source text of a package function or class, by its full dotted name.
 
-    Raises ValueError if the package has no such name.
+    Of a method it is what a lesson shows: a function that is ``live.part_of`` its
+    class. Raises ValueError if the package has no such name.
     """
-    module, _, attribute = name.rpartition(".")
+    owner, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError):
+        found = importlib.import_module(owner)
+    except ImportError:
+        found = None
+    try:
+        if found is None:
+            module, _, kind = owner.rpartition(".")
+            found = vars(getattr(importlib.import_module(module), kind))[attribute]
+        else:
+            found, kind = getattr(found, attribute), None
+    except (ImportError, AttributeError, KeyError):
         raise ValueError(f"same-as:{name}: the package has no such name") from None
-    return inspect.getsource(getattr(found, "py_func", found)).rstrip()
+    text = inspect.getsource(getattr(found, "py_func", found)).rstrip()
+    return f"@live.part_of({kind})\n{textwrap.dedent(text)}" if kind else text
 
 
 def title_of(path):

@@ -387,5 +387,7 @@ def test_every_name_of_the_package_is_found():
     """By reading lines that begin with it, as by parsing, which takes longer."""
     for module in live_source.sources():
         for name in live_source.syntax(module):
+            if "." in name:  # a method
+                continue
             found = live_source.modules_with().get(name, [])
             assert name.startswith("_") or module in found, f"{module}.{name}"
