@@ -8,12 +8,15 @@ a choice or a network, `exercise` registers a function of its own.
 
 import contextlib
 import dis
+import importlib
+import pkgutil
 import random
 
 import numpy as np
 import torch
 
 from course_utils.core.settings import seed_everything
+from course_utils.lessons import live
 from course_utils.lessons.checks.written import Written
 
 CHECKS = {}
@@ -43,6 +46,8 @@ def judge(name, answer, seed=0):
             return False, "not attempted yet"
         except Exception as error:  # the learner's code may raise anything
             return False, f"your code stopped with {type(error).__name__}: {error}"
+    if problem and (yours := live.changed()):
+        problem += f" (in use here: your own {', '.join(yours)}; see live.restore)"
     return (False, problem) if problem else (True, "right")
 
 
@@ -57,7 +62,9 @@ def check(name, answer):
 def seeded(seed):
     """Random numbers from a seed; afterwards the lesson's go on where they were."""
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    gradients = torch.is_grad_enabled()
+    with torch.random.fork_rng(devices=gpus), torch.set_grad_enabled(gradients):
         seed_everything(seed)
         try:
             yield
@@ -113,9 +120,6 @@ def hint_for(got, hints, otherwise, tolerance=1e-3):
 
 
 # The exercises register themselves when their modules are read.
-from course_utils.lessons.checks import (  # noqa: E402, F401
-    lessons_00_02,
-    lessons_03_05,
-    lessons_06_09,
-    lessons_10_13,
-)
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name.startswith("lesson"):
+        importlib.import_module(f"{__name__}.{_module.name}")
