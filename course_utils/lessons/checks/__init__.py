@@ -17,7 +17,7 @@ import torch
 
 from course_utils.core.settings import seed_everything
 from course_utils.lessons import live
-from course_utils.lessons.checks.written import Written
+from course_utils.lessons.checks.written import Written, listed, numbers
 
 CHECKS = {}
 
@@ -39,12 +39,16 @@ def written(name, right, inputs, **details):
 
 def judge(name, answer, seed=0):
     """(right?, sentence) for an answer to an exercise, on the inputs of a seed."""
+    try:
+        attempted(answer)
+    except NotAttempted:
+        return False, "not attempted yet"
     with seeded(seed):
         try:
-            problem = CHECKS[name](attempted(answer))
-        except NotAttempted:
-            return False, "not attempted yet"
-        except Exception as error:  # the learner's code may raise anything
+            problem = CHECKS[name](answer)
+        except NotAttempted:  # the answer was: a function that gives nothing
+            problem = "your function returns None: is the `return` missing?"
+        except (Exception, SystemExit) as error:  # a learner's code may raise anything
             return False, f"your code stopped with {type(error).__name__}: {error}"
     if problem and (yours := live.changed()):
         problem += f" (in use here: your own {', '.join(yours)}; see live.restore)"
@@ -98,8 +102,11 @@ def is_stub(answer):
 
 
 def as_tensor(value):
-    """A learner's numbers, list or array or tensor, as a float32 tensor."""
-    return torch.as_tensor(attempted(value)).float()
+    """A learner's numbers, in any form, as a float32 tensor."""
+    value = attempted(listed(value))
+    if (found := numbers(value)) is None:
+        raise ValueError(f"numbers are expected, yours is a {type(value).__name__}")
+    return found.float()
 
 
 def close(a, b, tolerance=1e-3):
@@ -113,8 +120,8 @@ def hint_for(got, hints, otherwise, tolerance=1e-3):
 
     otherwise: the sentence for numbers that do not stand there.
     """
-    for numbers, hint in hints.items():
-        if close(got, numbers, tolerance):
+    for values, hint in hints.items():
+        if close(got, values, tolerance):
             return hint
     return otherwise
 

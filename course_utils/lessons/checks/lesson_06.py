@@ -49,8 +49,7 @@ written(
         (moved(last=1), "do not add 1 to the last cell: it is included already"),
         (lambda box, stride: box * stride,
          "from pixels to cells: divide by the stride"),
-        (lambda box, stride: in_cells(box, stride)[[1, 0, 3, 2]],
-         "x and y are swapped"),
+        (lambda box, stride: box / stride, "whole cells are asked for: round"),
         (lambda box, stride: in_cells(box, stride)[[1, 0, 3, 2]],
          "x and y are swapped"),
         (lambda box, stride: in_cells(box, stride) * stride, "that is the rounded box"
@@ -121,8 +120,8 @@ written(
          " of the four cells; the nearer ones take more"),
         (lambda grid, y, x: of_four(grid, int(y), x), "it goes between columns only;"
          " rows have shares too"),
-        (lambda grid, y, x: bilinear(grid, max(0, y - 0.5), max(0, x - 0.5)), "the"
-         " value columns have shares too"),
+        (lambda grid, y, x: of_four(grid, y, int(x)), "it goes between rows only;"
+         " columns have shares too"),
         (lambda grid, y, x: bilinear(grid, max(0, y - 0.5), max(0, x - 0.5)), "the"
          " value of cell i stands at i here, not at i + 0.5"),
     ],

@@ -127,6 +127,8 @@ written(
         ),
         "an object whose best anchor has an IoU of 0.2": (
             torch.tensor([[0.8, 0.1], [0.1, 0.2], [0.1, 0.0]]), 0.7, 0.3),
+        "an object whose best anchor, IoU 0.2, overlaps another one by 0.5": (
+            torch.tensor([[0.8, 0.1], [0.5, 0.2], [0.1, 0.0]]), 0.7, 0.3),
         "an object that no anchor touches": (
             torch.tensor([[0.8, 0.0], [0.1, 0.0]]), 0.7, 0.3),
         "two best anchors with one IoU": (
@@ -190,8 +192,7 @@ written(
         (kept(-1, lambda k: k.clamp(max=1)), "-1 is left out of the loss: leave it out"
          " here too"),
         (kept(-1, lambda k: k != 0), "-1 is no object: leave it out"),
-        (kept(0, lambda k: k == 0),
-         "the other way round: 1 is an object, 0 background"),
+        (kept(1, lambda k: k > 0), "background trains too: its target is 0"),
         (kept(0, lambda k: k == 0),
          "the other way round: 1 is an object, 0 background"),
         (kept(0, lambda k: k == 1), "every class is an object, not only the first"),

@@ -175,7 +175,8 @@ written(
          <= budget) if best_within(settings, budget) else None, "return the name, not"
          " the accuracy"),
         (lambda settings, budget: max([n for n, (ms, _) in settings.items() if ms
-         <= budget], key=lambda n: settings[n][1]), "nothing may be within the budget: return None"),
+         <= budget], key=lambda n: settings[n][1]), "nothing may be within the budget:"
+         " return None"),
         (lambda settings, budget: best_within(settings, budget) or "", "nothing may be"
          " within the budget: return None, no text"),
     ],

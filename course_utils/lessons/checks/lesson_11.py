@@ -89,7 +89,7 @@ written(
         (lambda p, g: -((1 - p) ** g), "the factor itself is positive; the minus"
          " belongs to the logarithm"),
         (lambda p, g: (1 - p) ** -g, "the factor must shrink as p grows: the exponent"
-         " is +gamma") ,
+         " is +gamma"),
     ],
     tolerance=1e-5,
 )  # fmt: skip
