@@ -1,8 +1,12 @@
 """Made-up submissions: solutions to exercises, and what can be wrong with them."""
 
+import contextlib
+import io
+
 import nbformat
 from nbformat.v4 import new_code_cell
 
+from course_utils.lessons.grading.marking import checked
 from course_utils.lessons.notebooks import NOTEBOOKS, lessons
 
 PATCHED = """
@@ -72,6 +76,17 @@ def solution(lesson):
     """The solutions of a lesson, given by its number, as a notebook."""
     (path,) = (NOTEBOOKS / "solutions").glob(f"{lesson}*.ipynb")
     return nbformat.read(path, 4)
+
+
+def solved(lesson):
+    """{exercise: the official answer} of a lesson, given by its number."""
+    scope, answers = {}, {}
+    for cell in solution(lesson).cells:
+        if cell.cell_type == "code":
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(cell.source, scope)
+            answers |= {e: eval(a, scope) for e, a in checked(cell.source).items()}
+    return answers
 
 
 def stub(lesson):

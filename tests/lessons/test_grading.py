@@ -70,6 +70,20 @@ def test_layers_come_back_with_their_weights_and_settings():
     assert [p.requires_grad for p in back.parameters()] == flags
 
 
+def test_layers_with_a_method_or_a_hook_put_in_stay_where_they_are():
+    held = nn.Sequential(nn.BatchNorm2d(2).eval())
+    held.train = lambda mode=True: held
+    hooked = nn.Sequential(nn.BatchNorm2d(2))
+    hooked.register_forward_pre_hook(lambda net, images: net.eval() and None)
+    far, images = remote(held=held, hooked=hooked), torch.rand(2, 2, 3, 3) * 9
+    want = nn.BatchNorm2d(2).eval()(images)
+    for network in far.values():
+        network.train()  # a method is called over there
+        assert torch.equal(network(images).detach(), want.detach())
+    with pytest.raises(AttributeError):
+        far["held"].no_such_method()
+
+
 @pytest.mark.parametrize(
     "tree",
     [

@@ -8,13 +8,16 @@ a choice or a network, `exercise` registers a function of its own.
 
 import contextlib
 import dis
+import importlib
+import pkgutil
 import random
 
 import numpy as np
 import torch
 
 from course_utils.core.settings import seed_everything
-from course_utils.lessons.checks.written import Written
+from course_utils.lessons import live
+from course_utils.lessons.checks.written import Written, listed, numbers
 
 CHECKS = {}
 
@@ -36,13 +39,19 @@ def written(name, right, inputs, **details):
 
 def judge(name, answer, seed=0):
     """(right?, sentence) for an answer to an exercise, on the inputs of a seed."""
+    try:
+        attempted(answer)
+    except NotAttempted:
+        return False, "not attempted yet"
     with seeded(seed):
         try:
-            problem = CHECKS[name](attempted(answer))
-        except NotAttempted:
-            return False, "not attempted yet"
-        except Exception as error:  # the learner's code may raise anything
+            problem = CHECKS[name](answer)
+        except NotAttempted:  # the answer was: a function that gives nothing
+            problem = "your function returns None: is the `return` missing?"
+        except (Exception, SystemExit) as error:  # a learner's code may raise anything
             return False, f"your code stopped with {type(error).__name__}: {error}"
+    if problem and (yours := live.changed()):
+        problem += f" (in use here: your own {', '.join(yours)}; see live.restore)"
     return (False, problem) if problem else (True, "right")
 
 
@@ -57,7 +66,9 @@ def check(name, answer):
 def seeded(seed):
     """Random numbers from a seed; afterwards the lesson's go on where they were."""
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    gradients = torch.is_grad_enabled()
+    with torch.random.fork_rng(devices=gpus), torch.set_grad_enabled(gradients):
         seed_everything(seed)
         try:
             yield
@@ -91,8 +102,11 @@ def is_stub(answer):
 
 
 def as_tensor(value):
-    """A learner's numbers, list or array or tensor, as a float32 tensor."""
-    return torch.as_tensor(attempted(value)).float()
+    """A learner's numbers, in any form, as a float32 tensor."""
+    value = attempted(listed(value))
+    if (found := numbers(value)) is None:
+        raise ValueError(f"numbers are expected, yours is a {type(value).__name__}")
+    return found.float()
 
 
 def close(a, b, tolerance=1e-3):
@@ -106,17 +120,13 @@ def hint_for(got, hints, otherwise, tolerance=1e-3):
 
     otherwise: the sentence for numbers that do not stand there.
     """
-    for numbers, hint in hints.items():
-        if close(got, numbers, tolerance):
+    for values, hint in hints.items():
+        if close(got, values, tolerance):
             return hint
     return otherwise
 
 
 # The exercises register themselves when their modules are read.
-from course_utils.lessons.checks import (  # noqa: E402, F401
-    find_the_fault,
-    lessons_00_02,
-    lessons_03_05,
-    lessons_06_09,
-    lessons_10_13,
-)
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name.startswith(("lesson", "find")):
+        importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,4 +1,4 @@
-"""Checks of the exercises of lessons 03 to 05."""
+"""Checks of the exercises of lessons 03 and 04."""
 
 import torch
 
@@ -113,53 +113,3 @@ def mean_over_classes(function):
     alone = float(function({"cat": nan}))
     if alone == alone:
         return f"if no class has objects, the mean is NaN; yours is {alone:g}"
-
-
-@exercise("05.1 label of a region")
-def label_of_a_region(function):
-    ious = torch.tensor([[0.1, 0.6], [0.5, 0.2], [0.3, 0.2], [0.0, 0.0]])
-    labels = torch.tensor([3, 7])
-    got = as_tensor(function(ious, labels)).tolist()
-    hints = {
-        (7, 3, 0, 0): None,
-        (7, 0, 0, 0): "an IoU of exactly 0.5 is positive: use >=",
-        (1, 0, 0, 0): "give the label of the object, not its number",
-        (1, 0, -1, -1): "give the label of the object; background is 0",
-        (7, 3, 3, 3): "below IoU 0.5 a region is background: 0",
-        (7, 3, -1, -1): "background is 0 in this course; -1 means ignore",
-        (3, 7, 0, 0): "take the object with the largest IoU in each row",
-    }
-    return hint_for(got, hints, f"expected [7, 3, 0, 0], got {got}")
-
-
-@exercise("05.2 hard negatives")
-def hard_negatives(function):
-    decision_function = torch.tensor([0.5, -0.2, -1.0, -3.0, 2.0, -0.9])
-    known = torch.tensor([False, False, False, False, True, False])
-    got = as_tensor(function(decision_function, known)).long().tolist()
-    hints = {
-        (0, 1, 5): None,
-        (0,): "those within the margin, above -1, are hard too, not only the wrong",
-        (0, 4): "above -1, not above 0; and leave out the known ones",
-        (0, 1, 4, 5): "number 4 is in use already: leave out the known ones",
-        (4, 0, 1, 5): "number 4 is in use already: leave out the known ones",
-        (0, 1, 2, 5): "exactly -1 is no longer hard: use >",
-        (2, 3): "those are the easy ones",
-    }
-    sentence = f"expected [0, 1, 5], the worst first, got {got}"
-    return hint_for(got, hints, sentence)
-
-
-@exercise("05.3 proposals through the network")
-def proposals_through_the_network(function):
-    got = float(attempted(function(2000, 227, 500, 375)))
-    want = 2000 * 227 * 227 / (500 * 375)
-    if abs(got - want) < 0.5:
-        return None
-    if abs(got - 1 / want) < 1e-3:
-        return "that is the other way round: crops over image"
-    if abs(got - 227 * 227 / (500 * 375)) < 1e-2:
-        return "that is one crop; there are 2,000"
-    if abs(got - 2000) < 0.5:
-        return "compare pixels: a crop is smaller than the image"
-    return f"pixels of 2,000 crops over pixels of the image is {want:.0f}, got {got:g}"

@@ -7,16 +7,17 @@ that each of them is refused.
 
 import copy
 import inspect
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, KeysView, ValuesView
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from course_utils.lessons import live
 
 ROUNDS = 30  # random inputs
+SILENT = ("TimeoutError", "DeadKernelError")  # of a function in another process
 
 
 @dataclass
@@ -31,10 +32,12 @@ class Raised:
 class Written:
     """A check of a function. Called with an answer: None if right, else a sentence.
 
-    right: the reference. inputs: function that draws a tuple of arguments, from torch's
-    and Python's random numbers. edges: {what is special about it: arguments}, tried
-    first. mistakes: [(wrong function, sentence)]. accept: function (got, wanted,
-    *arguments) that says whether a result is right, by default `same`.
+    right: the reference, with the arguments' names of the exercise. inputs: function
+    that draws a tuple of arguments, from torch's and Python's random numbers.
+    edges: {what is special about it: arguments}, tried first; the first of them is best
+    a small, typical example, since sentences speak of it. mistakes: [(wrong function,
+    sentence)]. accept: function (got, wanted, *arguments) that says whether a result is
+    right, by default `same` with the tolerance, absolute and relative.
     """
 
     right: Callable
@@ -45,6 +48,20 @@ class Written:
     accept: Callable | None = None
     rounds: int = ROUNDS
 
+    def __call__(self, answer):
+        if not callable(answer):
+            return f"give the function itself; this is a {type(answer).__name__}"
+        with live.paused():  # what a learner changed is not the reference
+            cases = self.cases()
+        found = tried(answer, cases)  # but the answer may use it
+        with live.paused():
+            faults = self.faults(cases, found)
+            if faults:
+                return self.sentence(cases, found, faults)
+        for (_, args), (_, after) in zip(cases, found):
+            if name := self.changed(args, after):
+                return f"the given `{name}` was changed; work on a copy"
+
     def cases(self):
         """[(where, arguments)] of all inputs; where is text for a sentence."""
         edges = [(f"for {words}", args) for words, args in self.edges.items()]
@@ -52,12 +69,25 @@ class Written:
         return edges + [(f"for {self.describe(args)}", args) for args in drawn]
 
     def describe(self, args):
-        names = inspect.signature(self.right).parameters
-        return ", ".join(f"{name} = {short(v)}" for name, v in zip(names, args))
+        return ", ".join(f"{k} = {short(v)}" for k, v in zip(self.names, args))
+
+    @property
+    def names(self):
+        """The arguments' names."""
+        return list(inspect.signature(self.right).parameters)
+
+    def faults(self, cases, found):
+        """{number of a case: the right result}, of all that an answer has wrong."""
+        wanted = {n: outcome(self.right, cases[n][1])[0] for n in range(len(found))}
+        return {
+            n: want
+            for n, want in wanted.items()
+            if not self.fits(found[n][0], want, cases[n][1])
+        }
 
     def fits(self, got, want, args):
         if isinstance(got, Raised) or isinstance(want, Raised):
-            return isinstance(got, type(want)) and got.kind == want.kind
+            return equal_errors(got, want)
         if self.accept is not None:
             try:
                 return bool(self.accept(got, want, *copy.deepcopy(args)))
@@ -65,56 +95,50 @@ class Written:
                 return False
         return same(got, want, self.tolerance)
 
-    def __call__(self, answer):
-        if not callable(answer):
-            return f"give the function itself; this is a {type(answer).__name__}"
-        cases = self.cases()
-        with (
-            live.paused()
-        ):  # what a learner changed in the package is not the reference
-            wanted = [outcome(self.right, args)[0] for _, args in cases]
-        found = [outcome(answer, args) for _, args in cases]
-        got = [value for value, _ in found]
-        bad = [
-            n
-            for n, (_, args) in enumerate(cases)
-            if not self.fits(got[n], wanted[n], args)
-        ]
-        if bad:
-            with live.paused():
-                known = self.known_mistake(cases, got, bad)
-            return known or self.difference(
-                cases[bad[0]][0], got[bad[0]], wanted[bad[0]]
-            )
-        for (_, before), (_, after) in zip(cases, found):
-            for name, a, b in zip(
-                inspect.signature(self.right).parameters, before, after
-            ):
-                if not same(a, b, 0):
-                    return f"the given `{name}` was changed; work on a copy"
+    def changed(self, before, after):
+        """The name of the first argument that a call has changed, or None."""
+        for name, a, b in zip(self.names, before, after):
+            if not callable(a) and not same(b, a, 0):
+                return name
 
-    def known_mistake(self, cases, got, bad):
-        """The sentence of the mistake that agrees best with the answer, or None."""
-        best, share = None, 0.49
+    def sentence(self, cases, found, faults):
+        """What helps most, for an answer with faults."""
+        first = min(faults)
+        known = self.known_mistake(cases, found, faults)
+        if known and not isinstance(found[first][0], Raised):
+            return known
+        stopped = self.difference(cases[first][0], found[first][0], faults[first])
+        return f"{stopped}; {known}" if known else stopped
+
+    def known_mistake(self, cases, found, faults):
+        """The sentence of the mistake that agrees best with the answer, or None.
+
+        It must do the same in the first case with a fault, and in half of all those.
+        """
+        best, most = None, 0
         for wrong, sentence in self.mistakes:
-            results = {n: outcome(wrong, cases[n][1])[0] for n in bad}
-            same_as = [n for n in bad if self.agrees(got[n], results[n])]
-            if bad[0] in same_as and len(same_as) / len(bad) > share:
-                best, share = sentence, len(same_as) / len(bad)
+            agreed = []
+            for n in [*faults, *(n for n in range(len(found)) if n not in faults)]:
+                if self.agree(found[n][0], outcome(wrong, cases[n][1])[0]):
+                    agreed.append(n)
+                elif not agreed:
+                    break
+            if len(agreed) > most and 2 * len(faults.keys() & agreed) >= len(faults):
+                best, most = sentence, len(agreed)
         return best
 
-    def agrees(self, got, result):
+    def agree(self, got, result):
         if isinstance(got, Raised) or isinstance(result, Raised):
-            return type(got) is type(result) and got.kind == result.kind
+            return equal_errors(got, result)
         return same(got, result, self.tolerance)
 
     def difference(self, where, got, want):
         if isinstance(got, Raised):
             return f"{where}: your code stopped with {got.kind}: {got.text}"
+        if isinstance(want, Raised):
+            return f"{where}: {want.kind} must be raised, got {short(got)}"
         if got is None and want is not None:
             return f"{where}: your function returns None: is the `return` missing?"
-        if want is None or isinstance(want, (str, dict)):
-            return f"{where}: expected {short(want)}, got {short(got)}"
         a, b = numbers(got), numbers(want)
         if b is not None and a is None:
             return f"{where}: numbers are expected, yours is a {type(got).__name__}"
@@ -124,16 +148,38 @@ class Written:
         return f"{where}: expected {short(want)}, got {short(got)}"
 
 
+def tried(answer, cases):
+    """[`outcome`] of the cases, up to one that shows that no other will be answered."""
+    found = []
+    for _, args in cases:
+        found.append(outcome(answer, args))
+        value = found[-1][0]
+        if isinstance(value, Raised) and value.kind in SILENT:
+            break
+    return found
+
+
 def outcome(function, args):
     """(result or Raised, the arguments after the call) of a function on copies."""
     args = copy.deepcopy(args)
     try:
-        value = function(*args)
-        listed = isinstance(value, (types.GeneratorType, map, filter, zip, range))
-        return (list(value) if listed else value), args
-    except Exception as error:  # the learner's code may raise anything
+        return listed(function(*args)), args
+    except (Exception, SystemExit) as error:  # the learner's code may raise anything
         text = str(error).strip() or "no message"
         return Raised(type(error).__name__, text.splitlines()[0]), args
+
+
+def listed(value):
+    """A generator, a range or a dict's keys as a list, inside a list or tuple too."""
+    if isinstance(value, (Iterator, KeysView, ValuesView, range)):
+        return [listed(part) for part in value]
+    if type(value) in (list, tuple):
+        return type(value)(listed(part) for part in value)
+    return value
+
+
+def equal_errors(a, b):
+    return isinstance(a, Raised) and isinstance(b, Raised) and a.kind == b.kind
 
 
 def numbers(value):
@@ -144,11 +190,24 @@ def numbers(value):
             if any(part is None for part in parts):
                 return None
             return torch.stack(parts) if parts else torch.zeros(0)
-        if value is None or isinstance(value, (str, bytes, dict)):
+        if isinstance(value, (str, bytes, dict, complex)) or value is None:
             return None
+        if isinstance(value, np.ndarray):
+            value = value.astype(np.float64)  # also for views such as a[::-1]
         return torch.as_tensor(value).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         return None
+
+
+def indices(value):
+    """Indices in any form, also as a set, as an int64 tensor (N,).
+
+    Raises ValueError if they are not whole numbers. For functions of `accept`.
+    """
+    found = numbers(list(value) if isinstance(value, (set, frozenset)) else value)
+    if found is None or (found % 1 != 0).any():
+        raise ValueError(f"{short(value)} are no indices")
+    return found.flatten().long()
 
 
 def same(a, b, tolerance=1e-4):

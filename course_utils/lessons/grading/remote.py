@@ -15,8 +15,9 @@ def answer_request(request, names):
     """In the learner's kernel: what the marker asks, computed; bytes to bytes.
 
     request: a packed {"expression"} to look at, or {"function", "args", "kwargs"} to
-    call. names: the notebook's variables. Comes back: {"result", "args", "kwargs"}, the
-    arguments as they are after the call, or {"error", "text"}.
+    call, with "method" for a method of it. names: the notebook's variables. Comes back:
+    {"result", "args", "kwargs"}, the arguments as they are after the call, or {"error",
+    "text"}.
     """
 
     def keep(value):
@@ -28,6 +29,8 @@ def answer_request(request, names):
         if "expression" in asked:
             return pack({"result": eval(asked["expression"], names)}, keep)
         function = KEPT[asked.pop("function")]
+        if "method" in asked:
+            function = getattr(function, asked.pop("method"))
         result = function(*asked["args"], **asked["kwargs"])
         return pack({"result": result, **asked}, keep)
     except Exception as error:  # the learner's code may raise anything
@@ -37,17 +40,26 @@ def answer_request(request, names):
 class Remote:
     """In the marker: stands for an object of the learner's kernel, mostly a function.
 
-    A call sends its arguments there and returns what comes back; what the function
-    changed in its arguments is changed here as well. Its exceptions are raised here.
-    Gradients do not flow through a call: what comes back is new. send: function of a
-    packed request that returns the packed reply.
+    A call, also of a method as in ``network.train()``, sends its arguments there and
+    returns what comes back; what the function changed in its arguments is changed here
+    as well. Its exceptions are raised here. Gradients do not flow through a call: what
+    comes back is new. send: function of a packed request that returns the packed reply.
     """
 
     def __init__(self, number, kind, send):
         self._remote_number, self._kind, self._send = number, kind, send
 
     def __call__(self, *args, **kwargs):
+        return self._call(args, kwargs)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self._call(args, kwargs, method=name)
+
+    def _call(self, args, kwargs, **method):
         asked = {"function": self._remote_number, "args": args, "kwargs": kwargs}
+        asked |= method
         reply = ask(asked, self._send)
         copy_back(args, reply.get("args"))
         copy_back(kwargs, reply.get("kwargs"))

@@ -76,7 +76,7 @@ def to_tree(value, tensors, keep):
     number = getattr(value, "_remote_number", None)
     if number is not None:
         return ["kept", number, ""]
-    if isinstance(value, nn.Module) and class_name(value).startswith(LAYERS):
+    if isinstance(value, nn.Module) and is_data(value):
         return ["layer", class_name(value), go(layer_parts(value))]
     if keep is None:
         raise TypeError(f"a {type(value).__name__} cannot be sent")
@@ -113,6 +113,16 @@ def from_tree(tree, tensors, fetch):
 
 def class_name(layer):
     return f"{type(layer).__module__}.{type(layer).__qualname__}"
+
+
+def is_data(network):
+    """Whether the layers of a network are known, without hooks or methods put in."""
+    return all(
+        class_name(layer).startswith(LAYERS)
+        and not (layer._forward_hooks or layer._forward_pre_hooks)
+        and not any(callable(getattr(type(layer), name, None)) for name in vars(layer))
+        for layer in network.modules()
+    )
 
 
 def layer_parts(layer):
