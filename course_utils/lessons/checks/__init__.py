@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from course_utils.core.settings import seed_everything
+from course_utils.lessons import live
 from course_utils.lessons.checks.written import Written
 
 CHECKS = {}
@@ -36,7 +37,7 @@ def written(name, right, inputs, **details):
 
 def judge(name, answer, seed=0):
     """(right?, sentence) for an answer to an exercise, on the inputs of a seed."""
-    with seeded(seed):
+    with seeded(seed), live.paused(only_faults=True):  # a mystery fools no check
         try:
             problem = CHECKS[name](attempted(answer))
         except NotAttempted:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from course_utils.lessons.grading.wire import pack, unpack
+from course_utils.lessons.mutants import mystery
 
 KEPT = []  # in the learner's kernel: objects that stay there, by number
 
@@ -28,6 +29,7 @@ def answer_request(request, names):
         if "expression" in asked:
             return pack({"result": eval(asked["expression"], names)}, keep)
         function = KEPT[asked.pop("function")]
+        mystery.give_back()  # if the notebook has left one on
         result = function(*asked["args"], **asked["kwargs"])
         return pack({"result": result, **asked}, keep)
     except Exception as error:  # the learner's code may raise anything
