@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from course_utils.core import files
 from course_utils.core.cache import cache_dir
 from course_utils.core.files import cannot_write, content_key, unfinished, write_whole
 from course_utils.core.settings import REPOSITORY
@@ -59,6 +60,11 @@ def train_or_load(name, model, train):
     if load_weights(model, cached):
         return "cache"
     if load_weights(model, REPOSITORY / "data" / "weights" / f"{name}.safetensors"):
+        if content_key("") != files.content_key(""):  # live cells changed something
+            print(
+                f"NOTE  {name}: these weights were trained by the course's own code."
+                " Train the network yourself to see what your changes do to training."
+            )
         return "shipped"
     train(model)
     try:

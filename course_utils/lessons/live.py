@@ -235,12 +235,12 @@ def off():
 
 
 @contextlib.contextmanager
-def paused():
+def paused(only_faults=False):
     """Within, package and kernel are the course's own; then all is as it was.
 
-    A mystery's fault is set aside, too, so that no check is fooled by it.
+    only_faults: what is set aside is a mystery's fault, and no change of the learner's.
     """
-    kept = set_aside() if LIVE else []
+    kept = set_aside(only_faults) if LIVE else []
     try:
         yield
     finally:
@@ -248,10 +248,11 @@ def paused():
             LIVE.put(change, now, node)
 
 
-def set_aside():
+def set_aside(only_faults=False):
     """Give the course's own back; returns what `Live.put` takes to undo that."""
-    kept = [(change, change.now, change.node) for change in LIVE.changes.values()]
-    for change, _, _ in kept:
+    chosen = [c for c in LIVE.changes.values() if c.hidden or not only_faults]
+    kept = [(change, change.now, change.node) for change in chosen]
+    for change in chosen:
         LIVE.give_back(change, all_of_it=True)
     return kept
 

@@ -5,8 +5,13 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from course_utils.core import files
+from course_utils.core import files, weights
+from course_utils.core.cache import cache_dir
+from course_utils.data import feature_maps
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
 from course_utils.evaluation import average_precision
 from course_utils.lessons import live, live_source, live_swap
 from course_utils.lessons.notebooks import source_of
@@ -14,13 +19,20 @@ from course_utils.models import fast_rcnn, faster_rcnn, photo_detector, single_s
 from course_utils.models.backbone import SmallResNet
 from course_utils.ops import boxes, matching, nms, roi, targets
 from course_utils.proposals import grouping, segmentation, selective_search
-from tests.helpers.kernel import live_kernel
+from tests.helpers.kernel import live_kernel, modules
 
 YOURS = "`{}` is yours from now on; restart the kernel for the course's own."
 BACK = "`{}` is the course's own again."
 IOU = source_of("course_utils.ops.boxes.box_iou")
 SEVEN = "def box_iou(a, b):\n    return 7"
 PAIR = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
+
+
+class Halves(nn.Module):
+    """A backbone for `frozen_maps`."""
+
+    def forward(self, images):
+        return [torch.zeros(len(images), *shape) for shape in feature_maps.SHAPES]
 
 
 @pytest.fixture
@@ -371,6 +383,62 @@ def test_kept_files_of_changed_code_are_kept_apart(kernel):
     live.restore()
     assert keys() == [course, course]
     assert selective_search.content_key is files.content_key
+
+
+@pytest.mark.parametrize("cell, parts", [
+    (SEVEN, {"feature_maps", "selective_search", "rcnn_stages", "weights"}),
+    ("from course_utils.data.transforms import flip\ndef flip(image, target):\n"
+     "    return 7", {"feature_maps", "selective_search", "rcnn_stages", "weights"}),
+    ("def join_pixels(*args):\n    return 7",
+     {"feature_maps", "selective_search", "rcnn_stages", "weights"}),
+    ("def warp_regions(*args):\n    return 7",
+     {"feature_maps", "rcnn_stages", "weights"}),
+    ("def train_svm(*args):\n    return 7", {"rcnn_stages", "weights"}),
+    ("def precision_recall(*args):\n    return 7", set()),
+])  # fmt: skip
+def test_a_change_parts_what_is_kept_in_its_room_and_after(kernel, cell, parts):
+    """An op parts kept feature maps too, and so does the backbone they are given."""
+    live.import_users("content_key")
+    course, held = files.content_key("x"), "course_utils.core.files"
+    kernel.run(cell)
+    found = {
+        name.rsplit(".")[-1]
+        for name, module in modules().items()
+        if name != held and hasattr(module, "content_key")
+        if module.content_key("x") != course
+    }
+    assert found == parts
+
+
+def test_kept_feature_maps_are_made_again_when_an_op_is_changed(kernel):
+    """The file itself: another one, and the first one when the course's is back."""
+    data, net = VOCDataset(find_data("tabletop"), "val"), Halves()
+    data.ids = data.ids[:1]
+
+    def kept():
+        feature_maps.frozen_maps("parted", net, data)
+        return {path.name for path in (cache_dir() / "arrays").glob("parted-*")}
+
+    first = kept()
+    kernel.run(SEVEN)
+    assert len(kept()) == 2 == len(first) + 1
+    live.restore()
+    assert len(kept()) == 2
+
+
+def test_shipped_weights_say_that_no_change_trained_them(kernel, capsys, monkeypatch):
+    monkeypatch.setattr(
+        weights, "load_weights", lambda model, path: "data" in str(path)
+    )
+    net = nn.Linear(1, 1)
+    for cell, said in ("a = 1", ""), (SEVEN, "NOTE  any: these weights were trained"):
+        kernel.run(cell)
+        assert weights.train_or_load("any", net, None) == "shipped"
+        assert capsys.readouterr().out.startswith(said)
+    live.restore()
+    capsys.readouterr()
+    weights.train_or_load("any", net, None)
+    assert capsys.readouterr().out == ""
 
 
 def test_on_twice_and_outside_of_ipython(kernel):

@@ -6,8 +6,9 @@ import re
 import pytest
 import torch
 
-from course_utils.core import files
+from course_utils.core import files, weights
 from course_utils.lessons import checks, live
+from course_utils.lessons.grading.remote import answer_request, ask
 from course_utils.lessons.mutants import KINDS, MUTANTS, broken, mystery
 from course_utils.lessons.mutants.verdict import verdict
 from course_utils.lessons.notebooks import source_of
@@ -140,6 +141,34 @@ def test_paused_sets_a_mystery_aside_and_a_mend_of_it_too(kernel):
     assert own_iou() == 0.5
 
 
+def test_no_check_is_fooled_and_a_learners_change_is_still_theirs(kernel, monkeypatch):
+    seen = {}
+
+    def look(answer):
+        seen.update(iou=own_iou(), area=float(boxes.box_area(PAIR[:1])))
+
+    monkeypatch.setitem(checks.CHECKS, "look", look)
+    mystery("01.2")
+    kernel.run("def box_area(boxes):\n    return torch.full((len(boxes),), 50.0)")
+    assert checks.judge("look", 1) == (True, "right")
+    assert seen["area"] == 50 and seen["iou"] != 0.5
+    assert boxes.box_area(PAIR)[0] == 50 and live.changed() == ["box_area"]
+    mystery("01.2")
+    assert checks.judge("look", 1)[0] and seen == {"iou": 1, "area": 100}
+    assert own_iou() == 0.5
+
+
+def test_graded_answers_are_called_without_a_mystery():
+    names = {"iou": lambda: matching.box_iou(PAIR, PAIR)}
+
+    def send(asked):
+        return answer_request(asked, names)
+
+    mystery("01.2")
+    answer = ask({"expression": "iou"}, send)["result"]
+    assert mystery.name == "01.2" and float(answer()[0, 0]) == 1
+
+
 def test_live_off_and_on_again_end_a_mystery(kernel):
     course = boxes.box_iou
     mystery("01.2")
@@ -153,7 +182,6 @@ def test_live_off_and_on_again_end_a_mystery(kernel):
 def test_kept_files_are_kept_apart():
     course = files.content_key("x")
     mystery("03.1")
-    weights = __import__("course_utils.core.weights", fromlist=["content_key"])
     assert selective_search.content_key("x") != course != weights.content_key("x")
     mystery.end()
     assert selective_search.content_key("x") == course == weights.content_key("x")

@@ -43,7 +43,7 @@ def judge(name, answer, seed=0):
         attempted(answer)
     except NotAttempted:
         return False, "not attempted yet"
-    with seeded(seed):
+    with seeded(seed), live.paused(only_faults=True):  # a mystery fools no check
         try:
             problem = CHECKS[name](answer)
         except NotAttempted:  # the answer was: a function that gives nothing

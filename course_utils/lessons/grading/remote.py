@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from course_utils.lessons.grading.wire import pack, unpack
+from course_utils.lessons.mutants import mystery
 
 KEPT = []  # in the learner's kernel: objects that stay there, by number
 
@@ -31,6 +32,7 @@ def answer_request(request, names):
         function = KEPT[asked.pop("function")]
         if "method" in asked:
             function = getattr(function, asked.pop("method"))
+        mystery.give_back()  # if the notebook has left one on
         result = function(*asked["args"], **asked["kwargs"])
         return pack({"result": result, **asked}, keep)
     except Exception as error:  # the learner's code may raise anything

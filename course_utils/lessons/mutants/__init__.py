@@ -19,12 +19,16 @@ from typing import Any
 
 from course_utils.lessons import live
 from course_utils.lessons.live_source import package_object, sources, syntax
-from course_utils.lessons.mutants import lessons_01_04
+from course_utils.lessons.mutants import lessons_01_04, lessons_05_08, lessons_09_11
 from course_utils.lessons.mutants.kinds import KINDS, Mutant
 
 __all__ = ["KINDS", "MUTANTS", "Mutant", "broken", "mystery"]
 
-MUTANTS: dict[str, Mutant] = {**lessons_01_04.MUTANTS}
+MUTANTS: dict[str, Mutant] = {
+    **lessons_01_04.MUTANTS,
+    **lessons_05_08.MUTANTS,
+    **lessons_09_11.MUTANTS,
+}
 
 
 def broken(mutant: Mutant) -> tuple[Any, ast.AST]:
@@ -37,12 +41,14 @@ def broken(mutant: Mutant) -> tuple[Any, ast.AST]:
     first = min(part.lineno for part in (node, *node.decorator_list))
     lines = sources()[mutant.module].splitlines()[first - 1 : node.end_lineno]
     text = "\n".join(lines)
-    if mutant.old not in text:
-        raise ValueError(
-            f"{mutant.where} does not say {mutant.old!r} any more: the mutant needs"
-            " another text"
-        )
-    tree = ast.parse(text.replace(mutant.old, mutant.new))
+    for old, new in mutant.pairs:
+        if old not in text:
+            raise ValueError(
+                f"{mutant.where} does not say {old!r} any more: the mutant needs"
+                " another text"
+            )
+        text = text.replace(old, new)
+    tree = ast.parse(text)
     ast.increment_lineno(tree, first - 1)
     module, made = importlib.import_module(mutant.module), {}
     exec(compile(tree, module.__file__, "exec"), vars(module), made)

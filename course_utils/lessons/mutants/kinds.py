@@ -29,14 +29,15 @@ class Mutant:
     """A classic mistake as a small change of one function or class of the package.
 
     where: its name below ``course_utils``, such as ``"ops.nms.nms"`` or, in a class,
-    ``"ops.anchors.AnchorGrid.__call__"``; old: text in its source, all of which is
-    replaced by `new`. kinds: from KINDS, the best word first, then others that are true
-    as well. symptom: what is seen; mend: what is to be done. Both are whole sentences.
+    ``"ops.anchors.AnchorGrid.__call__"``. old: text in its source, which is replaced by
+    `new` wherever it stands there; or several, in two tuples. kinds: from KINDS, the
+    best word first, then others that are true as well. symptom: what is seen; mend:
+    what is to be done. Both are whole sentences.
     """
 
     where: str
-    old: str
-    new: str
+    old: str | tuple[str, ...]
+    new: str | tuple[str, ...]
     kinds: tuple[str, ...]
     symptom: str
     mend: str
@@ -49,6 +50,12 @@ class Mutant:
     def name(self) -> str:
         """Of the function or class, as the package's modules call it."""
         return self.where.split(".")[2]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (old, new) texts."""
+        several = isinstance(self.old, tuple)
+        return [*zip(self.old, self.new)] if several else [(self.old, self.new)]
 
     @property
     def names(self) -> set[str]:
