@@ -121,8 +121,8 @@ class Live:
             return None
         value, known = self.kernel[name], syntax(module)[name]
         change = self.changes.get((module, name))
-        course = package_object(module, name)
-        course = change.course if change else self.base(course)
+        there = package_object(module, name)  # perhaps compiled for a learner's
+        course = change.course if change else self.base(there)
         constant = not is_code(known)
         assigned = not is_code(node)
         usable = isinstance(value, CALLABLE) or dispatcher(value)
@@ -135,7 +135,7 @@ class Live:
             self.kernel[name] = package_object(module, name)
             return line
         again = change is not None and same_code(node, change.node)
-        self.put(change or Change(module, name, course, course, known), value, node)
+        self.put(change or Change(module, name, course, there, known), value, node)
         if again:
             return None
         return (
@@ -261,13 +261,15 @@ def paused():
     """Within, package and kernel are the course's own; then the learner's again."""
     yours = list(LIVE.changes.values()) if LIVE else []
     kept = [(change, change.now, change.node) for change in yours]
-    for change in yours:
-        LIVE.give_back(change)
     try:
+        for change in yours:
+            LIVE.give_back(change)
         yield
     finally:
         for change, now, node in kept:
-            LIVE.put(change, now, node)
+            if (change.module, change.name) not in LIVE.changes:
+                change.now = package_object(change.module, change.name)
+                LIVE.put(change, now, node)
 
 
 def changed():
