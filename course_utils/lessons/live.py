@@ -111,8 +111,8 @@ class Live:
             return None
         value, known = self.kernel[name], syntax(module)[name]
         change = self.changes.get((module, name))
-        course = package_object(module, name)
-        course = change.course if change else self.base(course)
+        there = package_object(module, name)  # perhaps compiled for a learner's
+        course = change.course if change else self.base(there)
         constant = not is_code(known)
         assigned = not is_code(node)
         usable = isinstance(value, CALLABLE) or dispatcher(value)
@@ -126,7 +126,7 @@ class Live:
             self.kernel[name] = package_object(module, name)
             return line
         again = change is not None and same_code(node, change.node)
-        self.put(change or Change(module, name, course, course, known), value, node)
+        self.put(change or Change(module, name, course, there, known), value, node)
         if again:
             return None
         return (
@@ -240,21 +240,37 @@ def paused(only_faults=False):
 
     only_faults: what is set aside is a mystery's fault, and no change of the learner's.
     """
-    kept = set_aside(only_faults) if LIVE else []
+    kept = []
     try:
+        if LIVE:
+            set_aside(kept, only_faults)
         yield
     finally:
-        for change, now, node in kept:
+        put_back(kept)
+
+
+def set_aside(kept, only_faults=False):
+    """Give the course's own back; `kept` gets what `put_back` takes to undo that."""
+    chosen = [c for c in LIVE.changes.values() if c.hidden or not only_faults]
+    kept += [(change, change.now, change.node) for change in chosen]
+    for change in chosen:
+        LIVE.give_back(change, all_of_it=True)
+
+
+def put_back(kept):
+    """Undo `set_aside`, but for what was changed since."""
+    for change, now, node in kept:
+        if (change.module, change.name) not in LIVE.changes:
+            change.now = now_there(change)
             LIVE.put(change, now, node)
 
 
-def set_aside(only_faults=False):
-    """Give the course's own back; returns what `Live.put` takes to undo that."""
-    chosen = [c for c in LIVE.changes.values() if c.hidden or not only_faults]
-    kept = [(change, change.now, change.node) for change in chosen]
-    for change in chosen:
-        LIVE.give_back(change, all_of_it=True)
-    return kept
+def now_there(change):
+    """What stands in the package under a change's name; another one's may put it."""
+    owner, _, method = change.name.rpartition(".")
+    if owner:
+        return vars(package_object(change.module, owner))[method]
+    return package_object(change.module, change.name)
 
 
 def changed():

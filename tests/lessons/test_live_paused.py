@@ -8,13 +8,16 @@ import torch
 from course_utils.lessons import checks, live
 from course_utils.lessons.checks.written import Written
 from course_utils.lessons.notebooks import source_of
+from course_utils.models import fast_rcnn, faster_rcnn, photo_detector
 from course_utils.ops import boxes, matching, nms
+from course_utils.proposals import segmentation
 from tests.helpers.kernel import live_kernel
 
 BROKEN = "def box_iou(a, b):\n    return torch.zeros(len(a), len(b)) + 0.7"
 IOU = "paused.1 IoU"
 COUNT = "paused.2 how many overlap"
 A = torch.tensor([[0.0, 0, 10, 10], [0, 0, 4, 6]])
+PICTURE = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))
 B = torch.tensor([[0.0, 0, 10, 5], [50, 50, 60, 61]])
 
 
@@ -80,6 +83,7 @@ def test_within_package_and_kernel_are_the_courses_own(kernel):
 
 def test_afterwards_all_changes_are_back_also_of_compiled_code_and_constants(kernel):
     source = source_of("course_utils.ops.boxes.box_area")
+    kernel.run("from torch import Tensor")
     kernel.run("from course_utils.models.fast_rcnn import BOX_DELTA_STDS")
     kernel.run("BOX_DELTA_STDS = (1, 1, 1, 1)")
     kernel.run(BROKEN)
@@ -181,3 +185,56 @@ def test_written_checks_call_the_reference_within_the_pause(kernel):
     kernel.run(BROKEN)
     assert check(lambda x: seen.append(live.changed()) or x) is None
     assert seen.count(["box_iou"]) == check.rounds + 1 == seen.count([])
+
+
+def test_a_changed_class_its_subclasses_and_objects_are_back(kernel):
+    course = fast_rcnn.RegionHead
+    kernel.run("from course_utils.models.fast_rcnn import RegionHead")
+    kernel.run("class RegionHead(RegionHead):\n    more = 1")
+    theirs, mine = fast_rcnn.RegionHead, photo_detector.PhotoHead(8, 3, hidden=8)
+    with live.paused():
+        assert fast_rcnn.RegionHead is faster_rcnn.RegionHead is course
+        assert photo_detector.PhotoHead.__mro__[1] is course
+        assert not hasattr(mine, "more")
+    assert fast_rcnn.RegionHead is faster_rcnn.RegionHead is theirs
+    assert photo_detector.PhotoHead.__mro__[1:3] == (theirs, course)
+    assert mine.more == 1
+
+
+@pytest.mark.slow
+def test_compiled_code_within_compiled_code_is_back(kernel):
+    def pieces():
+        return int(segmentation.felzenszwalb(PICTURE, min_size=1).max()) + 1
+
+    kernel.run("import numpy as np")
+    kernel.run("from course_utils.core.compiled import njit")
+    before = pieces()
+    kernel.run("@njit\ndef find_root(parent, i):\n    return i % 7")
+    inner = pieces()
+    kernel.run("def join_pixels(*args):\n    return np.arange(400)")
+    assert pieces() == 400
+    with live.paused():
+        assert pieces() == before
+    assert pieces() == 400 and live.changed() == ["find_root", "join_pixels"]
+    live.restore("join_pixels")
+    assert pieces() == inner != before
+    live.restore("find_root")
+    assert pieces() == before
+
+
+def test_a_change_that_cannot_be_given_back_loses_no_other(kernel, monkeypatch):
+    kernel.run(BROKEN)
+    kernel.run("def nms(*args):\n    return 7")
+    give_back = live.LIVE.give_back
+
+    def fails(change):
+        if change.name == "nms":
+            raise TypeError("no way back")
+        return give_back(change)
+
+    monkeypatch.setattr(live.LIVE, "give_back", fails)
+    with pytest.raises(TypeError, match="no way back"), live.paused():
+        pass
+    monkeypatch.undo()
+    assert sorted(live.changed()) == ["box_iou", "nms"]
+    assert boxes.box_iou(A, A)[0, 0] != 1 and nms.nms(1) == 7

@@ -82,8 +82,10 @@ class NotAttempted(Exception):
 
 
 def attempted(value):
-    """`value`, unless it is an untouched stub or what one gives."""
-    if value is None or value is Ellipsis or is_stub(value):
+    """`value`, unless it is an untouched stub, what one gives, or a tuple of these."""
+    several = isinstance(value, (tuple, list)) and len(value) > 0
+    blank = value is None or value is Ellipsis or is_stub(value)
+    if blank or (several and all(part is None or part is ... for part in value)):
         raise NotAttempted
     return value
 

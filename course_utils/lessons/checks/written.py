@@ -5,6 +5,7 @@ serves twice: a check finds with it what kind of mistake an answer is, and a tes
 that each of them is refused.
 """
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Callable, Iterator, KeysView, ValuesView
@@ -53,10 +54,12 @@ class Written:
             return f"give the function itself; this is a {type(answer).__name__}"
         with live.paused():  # what a learner changed is not the reference
             cases = self.cases()
+            wanted = [outcome(self.right, args)[0] for _, args in cases]
         found = tried(answer, cases)  # but the answer may use it
-        with live.paused():
-            faults = self.faults(cases, found)
-            if faults:
+        with live.paused() if self.accept else contextlib.nullcontext():
+            faults = self.faults(cases, wanted, found)
+        if faults:
+            with live.paused():
                 return self.sentence(cases, found, faults)
         for (_, args), (_, after) in zip(cases, found):
             if name := self.changed(args, after):
@@ -76,13 +79,12 @@ class Written:
         """The arguments' names."""
         return list(inspect.signature(self.right).parameters)
 
-    def faults(self, cases, found):
+    def faults(self, cases, wanted, found):
         """{number of a case: the right result}, of all that an answer has wrong."""
-        wanted = {n: outcome(self.right, cases[n][1])[0] for n in range(len(found))}
         return {
             n: want
-            for n, want in wanted.items()
-            if not self.fits(found[n][0], want, cases[n][1])
+            for n, (want, (got, _)) in enumerate(zip(wanted, found))
+            if not self.fits(got, want, cases[n][1])
         }
 
     def fits(self, got, want, args):

@@ -100,7 +100,8 @@ class Mystery:
             live.LIVE = live.Live()
         mutant = MUTANTS[name]
         new, node = broken(mutant)
-        self.live, self.began, self.aside = live.LIVE, name, live.set_aside()
+        self.live, self.began, self.aside = live.LIVE, name, []
+        live.set_aside(self.aside)
         course = package_object(mutant.module, mutant.name)
         known = syntax(mutant.module)[mutant.name]
         self.change = live.Change(mutant.module, mutant.name, course, course, known)
@@ -117,9 +118,7 @@ class Mystery:
             if self.change.hidden:
                 self.live.give_back(self.change, all_of_it=True)
             self.change.fault = None  # what a learner put in its place stays
-            for change, now, node in self.aside:
-                if (change.module, change.name) not in self.live.changes:
-                    self.live.put(change, now, node)
+            live.put_back(self.aside)
         self.live, self.aside = None, []
 
 
