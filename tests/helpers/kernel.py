@@ -44,5 +44,6 @@ def modules():
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name.startswith("course_utils") and not re.search(r"\.live|\.checks", name)
+        if name.startswith("course_utils")
+        and not re.search(r"\.(live|checks|mutants)", name)
     }

@@ -183,7 +183,7 @@ def state():
 def of_the_package(thing):
     module = str(getattr(thing, "__module__", ""))
     return module.startswith("course_utils") and not re.search(
-        r"\.live|\.checks", module
+        r"\.(live|checks|mutants)", module
     )
 
 

@@ -110,7 +110,7 @@ def box_loss_of_one_positive_in_a_thousand():
 def first_probability_of_an_object():
     torch.manual_seed(0)
     logits, _ = single_shot.ShotHead(8, 3, 4)(torch.zeros(1, 8, 4, 4))
-    return float(logits.sigmoid().mean())
+    return float(logits.detach().sigmoid().mean())
 
 
 @symptom("11.5", right=56, broken=28)

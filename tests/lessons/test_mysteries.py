@@ -169,6 +169,13 @@ def test_graded_answers_are_called_without_a_mystery():
     assert mystery.name == "01.2" and float(answer()[0, 0]) == 1
 
 
+def test_what_is_fine_is_so_while_the_mystery_is_on():
+    mystery("01.6")
+    sentence = verdict("01.6", ("encode_boxes", "off by one"))
+    assert sentence.endswith("it gives [0.5, 0.0, 0.0, 0.0], as it should")
+    assert "something that it calls" in verdict("01.6", ("giou", "off by one"))
+
+
 def test_live_off_and_on_again_end_a_mystery(kernel):
     course = boxes.box_iou
     mystery("01.2")
@@ -206,6 +213,8 @@ def test_compiled_callers_feel_it_and_so_does_the_course_again():
 def test_every_mutant_can_be_made_and_says_what_it_is(name):
     mutant = MUTANTS[name]
     value, _ = broken(mutant)
+    source = inspect.getsource(getattr(value, "py_func", value))
+    assert source.rstrip() == source_of(f"{mutant.module}.{mutant.name}")
     assert value.__module__ == mutant.module and value.__name__ == mutant.name
     assert mutant.kinds and set(mutant.kinds) <= set(KINDS)
     assert mutant.symptom.endswith(".") and mutant.mend.endswith(".")
@@ -225,7 +234,6 @@ def test_every_mutant_can_be_made_and_says_what_it_is(name):
     (("nms", "silly"), "as the kind give one of: axes swapped, "),
 ])  # fmt: skip
 def test_sentences_of_the_verdict(answer, words):
-    mystery("01.1")
     right, sentence = checks.judge("01.3 find the fault", answer)
     assert not right and re.search(words, sentence), sentence
 
