@@ -99,6 +99,7 @@ from course_utils.ops.anchors import AnchorGrid
 from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import (
     box_area,
+    box_intersection,
     box_iou,
     check_boxes,
     clip_boxes,
@@ -230,6 +231,7 @@ OPS = {
     "check_boxes": (check_boxes, A),
     "check_scored": (check_scored, A, SCORES),
     "box_area": (box_area, A),
+    "box_intersection": (box_intersection, A, B),
     "box_iou": (box_iou, A, B),
     "giou": (giou, A, B),
     "clip_boxes": (lambda b: clip_boxes(b, (20, 30)), A),

@@ -18,6 +18,7 @@ import sys
 import time
 
 import nbformat
+import numpy as np
 from PIL import Image
 
 from course_utils.core.files import write_whole
@@ -114,14 +115,27 @@ def clean(notebook):
                 data["image/png"] = smaller(data["image/png"])
 
 
-def smaller(png, limit=40_000):
-    """A base64 PNG in 256 colours if it has more than `limit` characters."""
+def smaller(png, limit=12_000, enough=80_000):
+    """A base64 PNG in few colours if it has more than `limit` characters.
+
+    256 colours, or down to 64 until `enough` characters do. The error of each pixel
+    goes to its neighbours, so that a smooth ground shows no bands; Pillow does that
+    only for a palette that is given.
+    """
     if len(png) <= limit:
         return png
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    buffer = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    for colors in 256, 128, 64:
+        palette, buffer = image.quantize(colors, kmeans=1), io.BytesIO()
+        near = np.reshape(palette.getpalette(), (-1, 3))
+        near[(near > 245).all(1)] = 255  # white stays white
+        palette.putpalette(near.flatten().tolist())
+        spread = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        spread.save(buffer, "PNG", optimize=True)
+        png = base64.b64encode(buffer.getvalue()).decode()
+        if len(png) <= enough:
+            break
+    return png
 
 
 def main(arguments):

@@ -9,7 +9,7 @@ from course_utils.ops.targets import Target
 def collate(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
     """A batch as (list of images, list of targets), since both differ in size.
 
-    Give it to a DataLoader as ``collate_fn``. Lesson 02.
+    Give it to a DataLoader as ``collate_fn``. Lesson 00.
     """
     images, targets = zip(*batch)
     return list(images), list(targets)

@@ -55,6 +55,15 @@ def box_area(boxes: Tensor) -> Tensor:
     return width * height
 
 
+def box_intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Area that two boxes share, for all pairs: (N, 4), (M, 4) -> (N, M). Lesson 01."""
+    ax1, ay1, ax2, ay2 = a.float().T[:, :, None]  # (N, 1) each
+    bx1, by1, bx2, by2 = b.float().T  # (M,) each
+    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M)
+    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
+    return width * height
+
+
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of all pairs: (N, 4), (M, 4) -> (N, M), 0 to 1.
 
@@ -62,12 +71,7 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
     is finite. Source: Jaccard index; PASCAL VOC, Everingham et al. 2010, section
     4.2. Lesson 01.
     """
-    a, b = a.float(), b.float()  # areas of half precision boxes overflow
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]  # (N, 1) each
-    bx1, by1, bx2, by2 = b.T  # (M,) each
-    width = (torch.minimum(ax2, bx2) - torch.maximum(ax1, bx1)).clamp(min=0)  # (N, M)
-    height = (torch.minimum(ay2, by2) - torch.maximum(ay1, by1)).clamp(min=0)
-    intersection = width * height
+    intersection = box_intersection(a, b)
     union = box_area(a)[:, None] + box_area(b) - intersection
     return intersection / torch.where(union > 0, union, 1)  # 0 / 1, never 0 / 0
 
@@ -78,15 +82,14 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
     Its gradient is finite for boxes without area, too.
     Source: Rezatofighi et al. 2019, algorithm 1. Lesson 01.
     """
-    a, b = a.float(), b.float()
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]
-    bx1, by1, bx2, by2 = b.T
+    intersection = box_intersection(a, b)
+    union = box_area(a)[:, None] + box_area(b) - intersection
+    ax1, ay1, ax2, ay2 = a.float().T[:, :, None]
+    bx1, by1, bx2, by2 = b.float().T
     width = (torch.maximum(ax2, bx2) - torch.minimum(ax1, bx1)).clamp(min=0)
     height = (torch.maximum(ay2, by2) - torch.minimum(ay1, by1)).clamp(min=0)
     hull = width * height  # the smallest box around both
-    iou = box_iou(a, b)
-    sum_of_areas = box_area(a)[:, None] + box_area(b)
-    union = sum_of_areas / (1 + iou)  # because iou = (sum - union) / union
+    iou = intersection / torch.where(union > 0, union, 1)
     return iou - (hull - union) / torch.where(hull > 0, hull, 1)
 
 
@@ -106,7 +109,7 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 def xywh_to_xyxy(rects: Tensor | np.ndarray | list) -> Tensor:
     """OpenCV's and COCO's x, y, width, height to our boxes: (N, 4) -> (N, 4).
 
-    Raises ValueError for another shape; no rects at all give (0, 4). Lesson 03.
+    Raises ValueError for another shape; no rects at all give (0, 4). Lesson 01.
     """
     rects = torch.as_tensor(rects, dtype=torch.float32)
     if rects.numel() == 0:

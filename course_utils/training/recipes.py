@@ -25,7 +25,7 @@ def all_scenes(num_proposals=0):
         dataset = VOCDataset(root, split)
         found = dataset_proposals(dataset) if num_proposals else []
         proposals = [boxes[:num_proposals] for boxes in found]
-        parts.append(Scenes(dataset, proposals, augment=True))
+        parts.append(Scenes(dataset, proposals or None, augment=True))
     scenes = ConcatDataset(parts)
     return DataLoader(scenes, 4, shuffle=True, collate_fn=collate, drop_last=True)
 

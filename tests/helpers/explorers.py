@@ -33,6 +33,23 @@ def picture():
     return torch.rand(3, 40, 60), target
 
 
+def crowd():
+    """Boxes as a detector gives them before NMS, four for each object of `picture`."""
+    generator = torch.Generator().manual_seed(0)
+    truth = picture()[1]["boxes"].repeat(4, 1)
+    boxes = truth + 2 * torch.rand(12, 4, generator=generator)
+    return boxes, torch.rand(12, generator=generator)
+
+
+class Sure(torch.nn.Module):
+    """A detector that says the same of every image."""
+
+    def forward(self, images):
+        found = {"boxes": torch.tensor([[4.0, 5, 11, 10], [22, 20, 52, 33]])}
+        found |= {"labels": torch.tensor([2, 1]), "scores": torch.tensor([0.9, 0.8])}
+        return [found for _ in images]
+
+
 class Pictures:
     classes = ("mug", "ball")
 
@@ -137,12 +154,13 @@ EXPLORERS = [
     (lambda: boxes.two_boxes(), {"x": 20}),
     (lambda: boxes.two_boxes(), {"height": 100}),
     (
-        lambda: boxes.stepping_nms(
-            picture()[0], *boxes.like_a_detector(picture()[1], (40, 60))
-        ),
+        lambda: boxes.stepping_nms(picture()[0], *crowd(), picture()[1]["boxes"]),
         {"step": 2},
     ),
-    (lambda: tasks.five_tasks(Pictures(), [0, 1]), {"task": "semantic segmentation"}),
+    (
+        lambda: tasks.five_tasks(Pictures(), [0, 1], Sure()),
+        {"task": "semantic segmentation"},
+    ),
     (film, {"epoch": 1}),
     (
         lambda: roi_widgets.region_over_map(picture()[0], torch.rand(4, 5, 8)),

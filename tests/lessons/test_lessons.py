@@ -1,5 +1,7 @@
 """Lessons: in step with the package, clean, and run from top to bottom by nbval."""
 
+import base64
+import io
 import json
 import re
 import subprocess
@@ -7,12 +9,14 @@ import sys
 import time
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from course_utils.core.settings import REPOSITORY
 from course_utils.lessons import hygiene, notebooks
-from course_utils.lessons.authoring import clean, main, navigation, sync
+from course_utils.lessons.authoring import clean, main, navigation, smaller, sync
 from course_utils.lessons.notebooks import NOTEBOOKS, lessons, source_of
 from course_utils.lessons.readme import (
     RESULTS,
@@ -223,6 +227,34 @@ def test_clean_drops_widgets_and_unwanted_outputs():
     assert notebook.cells[0].outputs == []
     assert [o.data for o in notebook.cells[1].outputs] == [{"image/png": "aa"}]
     assert "widgets" not in notebook.metadata and not cell.metadata
+
+
+def test_saved_pictures_show_no_bands():
+    """Few colours, and yet the mean of a small patch is the picture's."""
+    y, x = np.mgrid[:120, :200]
+    pixels = np.stack([60 + x / 2, 200 - x / 2 + y / 4, 100 + y / 2], 2)
+    pixels += np.random.default_rng(0).normal(0, 3, pixels.shape)
+    pixels[:, :40] = 255
+    pixels = pixels.clip(0, 255).round().astype(np.uint8)
+
+    def text(image):
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return base64.b64encode(buffer.getvalue()).decode()
+
+    def patches(image):
+        means = np.asarray(image.convert("RGB")).astype(float)
+        return means[:, 40:].reshape(12, 10, 16, 10, 3).mean((1, 3))
+
+    picture = Image.fromarray(pixels)
+    saved = smaller(text(picture), enough=0)
+    assert len(saved) < len(text(picture)) / 2
+    image = Image.open(io.BytesIO(base64.b64decode(saved)))
+    assert len(image.getcolors()) <= 64
+    assert (np.asarray(image.convert("RGB"))[:, :35] == 255).all(), "white stays white"
+    plain = picture.quantize(64, dither=Image.Dither.NONE)
+    ours, bands = (abs(patches(i) - patches(picture)).mean() for i in (image, plain))
+    assert ours < 1 < bands
 
 
 def test_command_line(capsys):

@@ -29,7 +29,7 @@ from course_utils.models.backbone import SmallResNet
 from course_utils.ops import boxes as box_functions
 from course_utils.ops import matching, postprocess, roi
 from course_utils.proposals import segmentation, selective_search
-from course_utils.training import rcnn_stages, svm
+from course_utils.training import rcnn_stages, recipes, svm
 from tests.helpers.kernel import live_kernel, modules
 
 BOXES = torch.tensor([[0.0, 0, 20, 20], [8, 8, 40, 40]])
@@ -91,8 +91,17 @@ def fit_svms():
     svm.train_svms(rows, np.array([1] * 4 + [0] * 4), np.zeros((8, 1)), ["a"])
 
 
+def first_batch():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "VOCDataset", lambda *a: VOCDataset(*a, first=4))
+        return next(iter(recipes.all_scenes()))
+
+
 # A function or class of the package that uses the taught one.
 CALLERS = {
+    "collate": first_batch,
+    "box_intersection": lambda: box_functions.giou(BOXES, BOXES),
+    "to_center": train,
     "box_area": lambda: box_functions.box_iou(BOXES, BOXES),
     "box_iou": lambda: matching.match_boxes(BOXES, BOXES),
     "clip_boxes": detect,
@@ -201,6 +210,12 @@ def same(a, b):
     if isinstance(a, list):
         return isinstance(b, list) and all(x is y for x, y in zip(a, b, strict=True))
     return a is b
+
+
+def test_scenes_come_without_proposals_where_none_are_asked_for():
+    images, targets = first_batch()
+    assert len(images) == len(targets) == 4
+    assert all("proposals" not in target for target in targets)
 
 
 def cells():

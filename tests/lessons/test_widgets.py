@@ -29,10 +29,7 @@ from course_utils.lessons.widgets import proposals as proposal_widgets
 from course_utils.lessons.widgets import rcnn as rcnn_widgets
 from course_utils.ops.boxes import box_iou
 from course_utils.ops.nms import nms
-from tests.helpers.explorers import (
-    EXPLORERS,
-    picture,
-)
+from tests.helpers.explorers import EXPLORERS, crowd, picture
 
 
 def test_overlap_numbers_by_hand():
@@ -50,21 +47,27 @@ def test_overlap_numbers_by_hand():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
 def test_nms_steps_end_where_nms_ends(threshold):
-    target = {"boxes": torch.tensor([[10.0, 10, 60, 50], [40, 30, 90, 80]])}
-    many, scores = boxes.like_a_detector(target, (100, 120))
+    many, scores = crowd()
     steps = boxes.nms_steps(many, scores, threshold)
     assert [best for best, _ in steps] == nms(many, scores, threshold).tolist()
     named = sorted(i for best, gone in steps for i in [best, *gone])
     assert named == list(range(len(many)))
+    for best, gone in steps:
+        assert (box_iou(many[[best]], many[gone]) > threshold).all()
+        assert (scores[gone] <= scores[best]).all()
 
 
-def test_like_a_detector_scores_better_boxes_higher():
-    target = {"boxes": torch.tensor([[10.0, 10, 60, 50]])}
-    many, scores = boxes.like_a_detector(target, (100, 120), per_object=50)
-    overlap = box_iou(many, target["boxes"])[:, 0]
-    assert np.corrcoef(overlap, scores)[0, 1] > 0.8
-    again, _ = boxes.like_a_detector(target, (100, 120), per_object=50)
-    assert torch.equal(many, again)
+def test_nms_steps_follow_the_learners_nms(monkeypatch):
+    monkeypatch.setattr(boxes, "nms", lambda b, s, t: s.argsort(descending=True))
+    many, scores = crowd()
+    assert [gone for _, gone in boxes.nms_steps(many, scores, 0.5)] == [[]] * 12
+
+
+def test_objects_that_still_have_a_box():
+    truth = torch.tensor([[0.0, 0, 10, 10], [40, 0, 50, 10], [0, 40, 10, 50]])
+    found = torch.tensor([[0.0, 0, 10, 5], [1, 0, 11, 10], [40, 0, 50, 4]])
+    assert boxes.with_a_box(truth, found) == 1
+    assert boxes.with_a_box(truth, found[:0]) == 0
 
 
 def test_step_text_tells_start_rounds_and_end():
@@ -82,6 +85,45 @@ def test_task_answers():
     assert words[1].endswith("mug at [20, 20, 50, 35]")
     assert words[2] == "3 labels and 3 boxes"
     assert "2 classes" in words[3] and "3 masks" in words[4]
+
+
+def test_task_scores_of_right_and_of_wrong_predictions():
+    _, target = picture()
+    right = target | {"scores": torch.tensor([0.9, 0.8, 0.7])}
+    said = [tasks.task_score(target, right, task) for task in tasks.TASKS]
+    assert said == [
+        "right",
+        "label right, IoU 1.00",
+        "3 of 3 found, 0 extra, mean box IoU 1.00",
+        "mean IoU of the classes 1.00",
+        "3 of 3 found, 0 extra, mean mask IoU 1.00",
+    ]
+    wrong = right | {"labels": torch.tensor([2, 2, 2])}
+    said = [tasks.task_score(target, wrong, task) for task in tasks.TASKS]
+    assert said[0] == "wrong" and said[1] == "label wrong, IoU 1.00"
+    assert said[2] == "2 of 3 found, 1 extra, mean box IoU 1.00"
+    # class 1 is not found; class 2 covers 25 + 50 pixels of 25 + 50 + 450
+    assert said[3] == f"mean IoU of the classes {75 / 525 / 2:.2f}"
+    nothing = {key: value[:0] for key, value in right.items()}
+    assert {tasks.task_score(target, nothing, t) for t in tasks.TASKS} == {
+        "nothing found"
+    }
+
+
+def test_each_object_is_found_once():
+    target = {"labels": torch.tensor([1, 1])}
+    twice = {"labels": torch.tensor([1, 1, 1]), "scores": torch.tensor([0.3, 0.9, 0.8])}
+    overlap = torch.tensor([[0.9, 0.6, 0.7], [0.0, 0.0, 0.5]])
+    assert tasks.matches(target, twice, overlap) == pytest.approx([0.6, 0.5])
+
+
+def test_a_disc_is_cut_out_of_its_box():
+    y, x = torch.meshgrid(torch.arange(60), torch.arange(80), indexing="ij")
+    disc = (x - 40) ** 2 + (y - 30) ** 2 < 400
+    image = torch.where(disc, 0.8, 0.2) + 0.02 * torch.rand(3, 60, 80)
+    masks = tasks.cut_out(image, torch.tensor([[18.0, 8, 62, 52]]))
+    assert tasks.mask_iou(masks, disc[None]).item() > 0.9
+    assert tasks.cut_out(image, torch.zeros(0, 4)).shape == (0, 60, 80)
 
 
 def test_regions_at_follows_the_joins():

@@ -11,12 +11,15 @@ from course_utils.evaluation.proposal_recall import proposal_recall
 from course_utils.lessons.widgets.boxes import nms_steps
 from course_utils.ops.boxes import (
     box_area,
+    box_intersection,
     box_iou,
     check_boxes,
     clip_boxes,
     decode_boxes,
     encode_boxes,
     giou,
+    to_center,
+    xywh_to_xyxy,
 )
 from course_utils.ops.matching import match_boxes
 from course_utils.ops.nms import batched_nms, nms
@@ -44,6 +47,27 @@ def test_overlap_equals_torchvision(ours, theirs, generator):
         a, b = random_boxes(n, generator), random_boxes(m, generator)
         assert ours(a, b).shape == (n, m)
         torch.testing.assert_close(ours(a, b), theirs(a, b), rtol=0, atol=1e-5)
+
+
+def test_intersection_by_counting_pixels(generator):
+    corner = torch.randint(0, 20, (12, 2), generator=generator)
+    size = torch.randint(1, 15, (12, 2), generator=generator)
+    boxes = torch.cat([corner, corner + size], 1)
+    painted = torch.zeros(12, 40, 40)
+    for pixels, (x1, y1, x2, y2) in zip(painted, boxes.tolist()):
+        pixels[y1:y2, x1:x2] = 1
+    want = (painted[:5, None] * painted[5:]).sum((2, 3))
+    assert torch.equal(box_intersection(boxes[:5], boxes[5:]), want)
+
+
+@pytest.mark.parametrize("form, ours", [("xywh", xywh_to_xyxy), ("cxcywh", to_center)])
+def test_forms_equal_torchvision(form, ours, generator):
+    boxes = random_boxes(20, generator)
+    other = library.box_convert(boxes, "xyxy", form)
+    if form == "xywh":
+        torch.testing.assert_close(ours(other), boxes, rtol=0, atol=1e-4)
+    else:
+        torch.testing.assert_close(torch.stack(ours(boxes), 1), other)
 
 
 def test_area_and_clip_equal_torchvision(generator):
@@ -228,6 +252,47 @@ def test_nms_equals_torchvision_where_no_iou_is_the_threshold(generator):
             if ((overlap - threshold).abs() > 1e-6).all():
                 want = library.nms(boxes, scores, threshold)
                 assert torch.equal(nms(boxes, scores, threshold), want)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.2, 0.3, 0.4, 0.6, 0.8])
+def test_nms_equals_torchvision_at_the_threshold_in_one_precision(threshold):
+    # pitfall: boxes: IoU equal to the threshold. torchvision compares the IoU in the
+    # boxes' precision with a threshold of 64 bits: it agrees where both have 64.
+    pair = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, round(10 * threshold)]])
+    scores = torch.tensor([0.9, 0.8])
+    for box_type in torch.float32, torch.float64:
+        got = nms(pair.to(box_type), scores.to(box_type), threshold)
+        want = library.nms(pair.double(), scores.double(), threshold)
+        assert got.tolist() == want.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [(box_iou, library.box_iou), (giou, library.generalized_box_iou)],
+)
+def test_gradients_equal_torchvision(ours, theirs, generator):
+    grads = []
+    boxes = random_boxes(40, generator), random_boxes(30, generator)
+    weights = torch.rand(40, 30, generator=generator)
+    for function in ours, theirs:
+        a, b = (part.clone().requires_grad_() for part in boxes)
+        (weights * function(a, b)).sum().backward()
+        grads.append(torch.cat([a.grad, b.grad]))
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("flat", [(1, 1, 5, 1), (1, 1, 1, 5), (2, 2, 2, 2)])
+def test_giou_pulls_a_box_without_area_open(flat):
+    # pitfall: boxes: gradient at a box without area
+    truth = torch.tensor([[0.0, 0, 4, 4]])
+    box = torch.tensor([flat], dtype=torch.float32, requires_grad=True)
+    before = giou(box, truth)
+    before.sum().backward()
+    after = giou(box.detach() + 0.05 * box.grad, truth)
+    assert box.grad.any() == (flat != (2, 2, 2, 2)), "a point has none"
+    assert (after - before).item() == pytest.approx(
+        0.05 * (box.grad**2).sum().item(), abs=0.02
+    )
 
 
 @pytest.mark.parametrize("function", [box_iou, giou])

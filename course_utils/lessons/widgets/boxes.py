@@ -4,7 +4,13 @@ import torch
 
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, empty_figure, slider
-from course_utils.ops.boxes import box_area, box_iou, clip_boxes, encode_boxes, giou
+from course_utils.ops.boxes import (
+    box_area,
+    box_intersection,
+    box_iou,
+    encode_boxes,
+    giou,
+)
 from course_utils.ops.nms import nms
 
 BLUE, RED = "#0072B2", "#D55E00"
@@ -13,9 +19,7 @@ BLUE, RED = "#0072B2", "#D55E00"
 def overlap_numbers(a, b):
     """All that lesson 01 says of two boxes (x1, y1, x2, y2), as {name: value}."""
     a, b = (torch.tensor([box], dtype=torch.float32) for box in (a, b))
-    top_left = torch.maximum(a[:, :2], b[:, :2])
-    corner = torch.minimum(a[:, 2:], b[:, 2:])
-    common = float((corner - top_left).clamp(min=0).prod())
+    common = float(box_intersection(a, b))
     names = ("tx", "ty", "tw", "th")
     return {
         "intersection": common,
@@ -83,52 +87,59 @@ def nms_steps(boxes, scores, iou_threshold):
     return steps
 
 
-def like_a_detector(target, size, per_object=5, seed=0):
-    """Boxes and scores as a detector gives them before NMS: several for each object.
+def with_a_box(truth, boxes, least=0.5):
+    """How many ground-truth boxes have one of `boxes` on them, at IoU `least`."""
+    return int((box_iou(truth, boxes) >= least).any(1).sum())
 
-    They are the ground-truth boxes of `target`, moved and scaled at random; a box
-    further off has a lower score. size: (height, width). Returns (N, 4) and (N,).
+
+def stepping_nms(image, boxes, scores, truth, threshold=0.5, step=0):
+    """Explorer: the rounds of NMS on one picture, and what it leaves, at any threshold.
+
+    truth: (G, 4) ground-truth boxes, to count those that still have a box. threshold,
+    step: where the sliders stand first.
     """
-    generator = torch.Generator().manual_seed(seed)
-    truth = target["boxes"].cpu().repeat_interleave(per_object, 0)
-    side = (truth[:, 2:] - truth[:, :2]).repeat(1, 2)
-    noise = 0.13 * torch.randn(truth.shape, generator=generator)
-    boxes = clip_boxes(truth + noise * side, size)
-    overlap = torch.stack(
-        [box_iou(a[None], b[None])[0, 0] for a, b in zip(boxes, truth)]
-    )
-    scores = overlap + 0.05 * torch.randn(len(boxes), generator=generator)
-    return boxes, scores.clamp(0.05, 0.99)
-
-
-def stepping_nms(image, boxes, scores):
-    """Explorer: step through the rounds of NMS on one picture, at any threshold."""
-    boxes, scores = boxes.cpu(), scores.cpu()
+    boxes, scores, truth = boxes.cpu(), scores.cpu(), truth.cpu()
 
     def draw(threshold, step):
         steps = nms_steps(boxes, scores, threshold)
-        done = steps[:step]
-        kept = [i for i, _ in done]
-        silenced = [i for _, gone in done for i in gone]
-        waiting = [i for i in range(len(boxes)) if i not in kept + silenced]
-        figure, (ax,) = empty_figure(560, 460)
-        plot.show_image(image, ax)
-        plot.draw_boxes(boxes[waiting], None, "#56B4E9", ax, width=1)
-        plot.draw_boxes(boxes[silenced], None, "white", ax, width=1, style=":")
-        if done:
-            gone = done[-1][1]
-            plot.draw_boxes(boxes[gone], None, RED, ax, width=1.5, style="--")
-        plot.draw_boxes(
-            boxes[kept], [f"{scores[i]:.2f}" for i in kept], "#E69F00", ax, width=2.5
+        figure, axes = empty_figure(820, 370, 2)
+        for ax in axes:
+            plot.show_image(image, ax)
+        draw_rounds(steps, step, boxes, scores, axes[0])
+        kept = [i for i, _ in steps]
+        draw_kept(kept, boxes, scores, axes[1])
+        found = with_a_box(truth, boxes[kept])
+        axes[1].set_title(
+            f"after NMS: {len(kept)} boxes; {found} of {len(truth)} objects have one",
+            fontsize=10,
         )
-        ax.set_title(step_text(steps, step, len(boxes)), fontsize=10)
         return figure
 
     return Explorer(
         draw,
-        step=slider("rounds done", 0, len(boxes) + 1, 0),
-        threshold=slider("IoU threshold", 0.0, 1.0, 0.5, 0.05),
+        step=slider("rounds done", 0, len(boxes) + 1, step),
+        threshold=slider("IoU threshold", 0.0, 1.0, threshold, 0.05),
     )
+
+
+def draw_rounds(steps, done, boxes, scores, ax):
+    """What waits (blue), is kept (orange) and silenced (red, then dotted)."""
+    steps_done = steps[:done]
+    kept = [i for i, _ in steps_done]
+    silenced = [i for _, gone in steps_done for i in gone]
+    waiting = [i for i in range(len(boxes)) if i not in kept + silenced]
+    plot.draw_boxes(boxes[waiting], None, "#56B4E9", ax, width=1)
+    plot.draw_boxes(boxes[silenced], None, "white", ax, width=1, style=":")
+    if steps_done:
+        plot.draw_boxes(boxes[steps_done[-1][1]], None, RED, ax, width=1.5, style="--")
+    draw_kept(kept, boxes, scores, ax)
+    ax.set_title(step_text(steps, done, len(boxes)), fontsize=10)
+
+
+def draw_kept(kept, boxes, scores, ax):
+    """Draw the boxes that NMS keeps, with their scores, in orange."""
+    texts = [f"{scores[i]:.2f}" for i in kept]
+    plot.draw_boxes(boxes[kept], texts, "#E69F00", ax, width=2.5)
 
 
 def step_text(steps, step, total):
@@ -136,7 +147,7 @@ def step_text(steps, step, total):
     if step == 0:
         return f"{total} boxes wait (blue); the best one is taken first"
     if step > len(steps):
-        return f"finished after {len(steps)} rounds: {len(steps)} boxes kept of {total}"
+        return f"finished: {len(steps)} boxes kept of {total}"
     gone = len(steps[step - 1][1])
     word = "box" if gone == 1 else "boxes"
-    return f"round {step}: keep the best (orange), silence {gone} {word} (red, dashed)"
+    return f"round {step}: keep the best, silence {gone} {word} (red, dashed)"
