@@ -52,6 +52,7 @@ from course_utils.evaluation.average_precision import (
     score_class,
 )
 from course_utils.evaluation.compare import phase_times, run_all, score_regions
+from course_utils.evaluation.intervals import share_interval
 from course_utils.evaluation.mistakes import sort_mistakes
 from course_utils.evaluation.predict import localize_scores, predict
 from course_utils.evaluation.proposal_recall import proposal_recall
@@ -320,6 +321,7 @@ OPS = {
     "felzenszwalb": (felzenszwalb, IMAGE),
     "proposal_recall": (
         lambda p, t: proposal_recall([p], [t], 3), A, TARGET),
+    "share_interval": (share_interval, SCORES, LABELS),
     "evaluate": (lambda a, t: evaluate([a], [t], ("x", "y")), ANSWER, TARGET),
     "score_class": (
         lambda a, t: score_class([a], [t], 1, (0.5,), "coco"), ANSWER, TARGET),
@@ -334,6 +336,11 @@ OPS = {
 NO_OPS = {
     *("greedy_nms", "count_votes", "spread_out", "search_one_space", "sliding_windows"),
     *("pool_bins", "scatter_bins", "as_pair", "image_name", "count_rows", "as_image"),
+    *("number_regions", "region_shapes", "region_histograms", "join_regions"),
+    *("all_runs", "rank_boxes", "overlaps", "outside", "score_image", "class_result"),
+    *("checked_settings", "draw_images", "interval_of", "resampled_ap"),
+    "best_overlaps",  # always on the CPU; as part of proposal_recall above
+    *("matched_once", "resampled_maps", "map_intervals", "map_differences"),
     *("grid_edges", "ascending", "find_root", "join_pixels", "sorted_edges"),
     *("match_to_objects", "precision_recall", "average_precision", "mean_of_known"),
     *(

@@ -14,21 +14,15 @@ from course_utils.ops.targets import Detections, Target
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10))
 METHODS = ("coco", "all-point", "11-point")
 TIES = ("order", "group")
+ALL_AREAS = (0.0, math.inf)
 
 
 @njit
-def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
-    """Which detections of one class in one image are right, at several IoUs.
+def overlaps(boxes, objects, crowd):
+    """IoU of (D, 4) detections and (G, 4) objects, float64 (D, G).
 
-    boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,) bool,
-    objects that need not be found; crowd (G,) bool, of those the ones that stand for
-    many: a detection's overlap with them is its share that lies inside; iou_thresholds
-    (T,) float64. An object is found once; later hits are false. VOC looks only at the
-    object with the largest IoU; with `take_next`, as COCO does, at the largest that is
-    still free. Returns int8 (T, D): 1 right, 0 false, -1 hits an ignored object and
-    does not count. Lesson 04.
+    crowd (G,) bool: with those, the share of the detection that lies inside. Lesson 04.
     """
-    verdict = np.zeros((len(iou_thresholds), len(boxes)), np.int8)
     iou = np.zeros((len(boxes), len(objects)))
     for d, a in enumerate(boxes):
         for g, b in enumerate(objects):
@@ -38,23 +32,38 @@ def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
                 area = (a[2] - a[0]) * (a[3] - a[1])
                 union = area + (b[2] - b[0]) * (b[3] - b[1]) - w * h
                 iou[d, g] = w * h / (area if crowd[g] else union)
+    return iou
+
+
+@njit
+def match_to_objects(boxes, objects, ignored, crowd, iou_thresholds, take_next):
+    """Which detections of one class in one image are right, at several IoUs.
+
+    boxes (D, 4) float64, best score first; objects (G, 4) float64; ignored (G,): 0 to
+    be found, 1 not, takes any number of detections, 2 not, takes one; crowd (G,) bool,
+    see `overlaps`; iou_thresholds (T,) float64. An object is found once; later hits are
+    false. VOC looks only at the object with the largest IoU; with `take_next`, as COCO
+    does, at the largest that is still free. Returns int8 (T, D): 1 right, 0 false, -1
+    hits an ignored object and does not count. Lesson 04.
+    """
+    verdict = np.zeros((len(iou_thresholds), len(boxes)), np.int8)
+    iou = overlaps(boxes, objects, crowd)
     for t, least in enumerate(iou_thresholds):
-        found = np.zeros(len(objects), np.bool_)
+        taken = np.zeros(len(objects), np.bool_)
         for d in range(len(boxes)):
             best = -1
             for g in range(len(objects)):
-                if iou[d, g] < least or (take_next and found[g]):
+                if iou[d, g] < least or (take_next and taken[g]):
                     continue
                 better = best < 0 or iou[d, g] >= iou[d, best]
-                if take_next and best >= 0 and ignored[g] != ignored[best]:
-                    better = ignored[best]  # COCO prefers an object that counts
+                if take_next and best >= 0 and (ignored[g] > 0) != (ignored[best] > 0):
+                    better = ignored[best] > 0  # COCO prefers an object that counts
                 if better:
                     best = g
             if best >= 0 and ignored[best]:
-                verdict[t, d] = -1
-            elif best >= 0 and not found[best]:
-                verdict[t, d] = 1
-                found[best] = True
+                verdict[t, d], taken[best] = -1, ignored[best] == 2
+            elif best >= 0 and not taken[best]:
+                verdict[t, d], taken[best] = 1, True
     return verdict
 
 
@@ -88,8 +97,7 @@ def average_precision(
     curve is made to fall: each precision becomes the best at this or a higher recall.
     Then "11-point" averages it at recall 0, 0.1 ... 1, "coco" at 0, 0.01 ... 1, and
     "all-point" takes the exact area. No detection gives 0. Raises ValueError for
-    another method. "coco" is equal to pycocotools to the last bit: its recall points
-    are rounded floats, so that 7 hits of 10 miss the point 0.7000000000000001.
+    another method. "coco" equals pycocotools to the last bit, rounded points included.
     Source: VOC development kits 2007 and 2010; COCO. Lesson 04.
     """
     if method not in METHODS:
@@ -125,50 +133,125 @@ def ignored_objects(target: Mapping) -> tuple[np.ndarray, np.ndarray]:
     return crowd | cpu_array(target.get("difficult", none), bool), crowd
 
 
+def score_image(
+    detected: Mapping,
+    target: Mapping,
+    label: int,
+    iou_thresholds: Sequence[float],
+    method: str = "coco",
+    max_detections: int | None = None,
+    ties: str = "order",
+    areas: tuple[float, float] = ALL_AREAS,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """One image's detections of one class: scores (D,), verdicts (T, D), objects.
+
+    Best score first; the last is how many objects there are to find. Arguments as in
+    `evaluate`. Lesson 04.
+    """
+    mine, true = (cpu_array(p["labels"]) == label for p in (detected, target))
+    ignored, crowd = (flags[true] for flags in ignored_objects(target))
+    truth = cpu_array(target["boxes"], np.float64)[true]
+    if areas != ALL_AREAS:
+        ignored = np.where(outside(truth, areas) & ~ignored, 2, ignored)
+    objects = int((ignored == 0).sum())
+    if not mine.any():
+        return np.zeros(0), np.zeros((len(iou_thresholds), 0), np.int8), objects
+    scores = cpu_array(detected["scores"])[mine]
+    boxes = cpu_array(detected["boxes"], np.float64)[mine]
+    order = np.argsort(-scores, kind="stable")
+    if ties == "group":  # an order that does not depend on the input's
+        order = np.lexsort((*boxes.T, -scores))
+        rows = np.lexsort((crowd, ignored, *truth.T))
+        truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
+    coco, limits = method == "coco", np.asarray(iou_thresholds, np.float64)
+    most = 100 if coco and max_detections is None else max_detections
+    scores, boxes = scores[order[:most]], boxes[order[:most]]
+    verdicts = match_to_objects(boxes, truth, ignored, crowd & coco, limits, coco)
+    if areas != ALL_AREAS:
+        verdicts[(verdicts == 0) & outside(boxes, areas)] = -1
+    return scores, verdicts, objects
+
+
+def outside(boxes: np.ndarray, areas: tuple[float, float]) -> np.ndarray:
+    """Which of (N, 4) boxes are smaller or larger than `areas` in square pixels.
+
+    As COCO does, a box of exactly one of the limits is inside. Lesson 04.
+    """
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return (area < areas[0]) | (area > areas[1])
+
+
 def score_class(
     detections: Sequence[Mapping],
     targets: Sequence[Mapping],
     label: int,
     iou_thresholds: Sequence[float],
-    method: str,
+    method: str = "coco",
     max_detections: int | None = None,
     ties: str = "order",
+    areas: tuple[float, float] = ALL_AREAS,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """All detections of one class: (scores (D,), verdicts (T, D), objects to find).
 
-    See `evaluate` for max_detections and ties. Lesson 04.
+    Image after image, see `score_image`; arguments as in `evaluate`. Lesson 04.
     """
-    coco = method == "coco"
-    most = 100 if coco and max_detections is None else max_detections
-    limits = np.asarray(iou_thresholds, np.float64)
-    scores, verdicts, objects = [], [], 0
-    for detected, target in zip(detections, targets):
-        mine = cpu_array(detected["labels"]) == label
-        true = cpu_array(target["labels"]) == label
-        ignored, crowd = (flags[true] for flags in ignored_objects(target))
-        objects += int((~ignored).sum())
-        score = cpu_array(detected["scores"])[mine]
-        boxes = cpu_array(detected["boxes"], np.float64)[mine]
-        truth = cpu_array(target["boxes"], np.float64)[true]
-        order = np.argsort(-score, kind="stable")
-        if ties == "group":  # an order that does not depend on the input's
-            order = np.lexsort((*boxes.T, -score))
-            rows = np.lexsort((crowd, ignored, *truth.T))
-            truth, ignored, crowd = truth[rows], ignored[rows], crowd[rows]
-        order = order[:most]
-        if len(order):
-            given = boxes[order], truth, ignored, crowd & coco, limits
-            verdicts.append(match_to_objects(*given, coco))
-            scores.append(score[order])
-    if not scores:
-        return np.zeros(0), np.zeros((len(iou_thresholds), 0), np.int8), objects
-    return np.concatenate(scores), np.concatenate(verdicts, 1), objects
+    rows = [
+        score_image(*pair, label, iou_thresholds, method, max_detections, ties, areas)
+        for pair in zip(detections, targets)
+    ]
+    if not rows:
+        return np.zeros(0), np.zeros((len(iou_thresholds), 0), np.int8), 0
+    scores, verdicts, objects = zip(*rows)
+    return np.concatenate(scores), np.concatenate(verdicts, 1), sum(objects)
 
 
 def mean_of_known(values: Iterable[float]) -> float:
-    """The mean of the numbers that are not NaN; NaN if there is none."""
+    """The mean of the numbers that are not NaN; NaN if there is none. Lesson 04."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def checked_settings(
+    method: str,
+    iou_thresholds: Sequence[float] | None,
+    max_detections: int | None,
+    ties: str,
+) -> list[float]:
+    """The IoUs to score at; ValueError for a setting of `evaluate` that is none."""
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: choose one of {', '.join(METHODS)}")
+    if ties not in TIES:
+        raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
+    if max_detections is not None and not max_detections >= 1:
+        raise ValueError(f"max_detections = {max_detections}: give 1 or more")
+    if iou_thresholds is None:
+        return list(COCO_IOUS if method == "coco" else (0.5,))
+    return list(iou_thresholds)
+
+
+def class_result(
+    detections: Sequence[Mapping],
+    targets: Sequence[Mapping],
+    label: int,
+    iou_thresholds: Sequence[float],
+    method: str,
+    max_detections: int | None,
+    ties: str,
+    areas: tuple[float, float],
+) -> dict:
+    """One class: aps and recalls at each IoU (NaN without objects), and its counts.
+
+    Arguments as in `evaluate`. Lesson 04.
+    """
+    settings = iou_thresholds, method, max_detections, ties, areas
+    scores, verdicts, objects = score_class(detections, targets, label, *settings)
+    aps, recalls = [math.nan] * len(iou_thresholds), []
+    if objects:
+        curves = [precision_recall(scores, v, objects, ties) for v in verdicts]
+        aps = [average_precision(p, r, method) for p, r, _ in curves]
+        recalls = [float((v == 1).sum() / objects) for v in verdicts]
+    counts = {"objects": objects, "detections": len(scores)}
+    return {"aps": aps, "recalls": recalls} | counts
 
 
 def evaluate(
@@ -179,56 +262,35 @@ def evaluate(
     iou_thresholds: Sequence[float] | None = None,
     max_detections: int | None = None,
     ties: str = "order",
+    areas: tuple[float, float] = ALL_AREAS,
 ) -> dict:
-    """Score a detector: mean average precision and AP by class.
+    """Score a detector: mean average precision, AP by class, average recall.
 
-    detections: for each image a dict of boxes (N, 4), labels (N,) and scores (N,).
-    targets: as `VOCDataset.target` gives them, `difficult` may be missing; `iscrowd`
-    (N,) bool may name objects that are crowds. classes: the names of labels 1..K.
-    method: "coco", or VOC's "all-point" or "11-point"; with iou_thresholds left out,
-    COCO averages over IoU 0.5, 0.55 ... 0.95 and VOC asks for 0.5. max_detections: how
-    many of a class count in an image, the best ones; 100 for COCO and all for VOC if
-    left out. ties: by "order", equal scores count one after the other as they are
-    given, images first, as in pycocotools; as a "group" they enter the curve at once,
-    so that the order of images, detections and objects does not matter.
+    classes: names of labels 1..K. method: "coco", "all-point" or "11-point". IoUs: 0.5
+    for VOC and `COCO_IOUS` for COCO if None. max_detections: of a class in an image;
+    None is 100 for COCO, all for VOC. ties: equal scores count in the "order" given, as
+    in pycocotools, or as a "group" at once. areas: the sizes that count, in square
+    pixels, as in COCO. Difficult objects and crowds neither count nor cost.
 
-    Returns ``map``, the mean over IoUs and classes; ``map50`` and ``ap50`` {class: AP},
-    the same at IoU 0.5 if that is among iou_thresholds; ``ap`` {class: AP, mean over
-    IoUs}; ``objects`` and ``detections`` {class: number}; ``method``. A class without
-    objects has the AP NaN and is left out of the means; its false alarms are its
-    detections. Difficult objects and crowds neither count nor cost, and take any number
-    of detections. COCO measures overlap with a crowd as the share of the detection
-    inside it; VOC, which has no crowds, takes them as difficult objects, by IoU. Raises
-    ValueError as `scorer_input` does, and for another method, number or rule for ties.
+    Returns ``map``, ``ap`` {class: AP}, ``map50`` and ``ap50`` (if 0.5 is asked for),
+    ``ar`` (the recall of all detections, averaged over IoUs and classes), ``objects``,
+    ``detections`` {class: number}, ``method``. AP of a class without objects is NaN,
+    left out of means. Raises ValueError as `scorer_input` does.
     Source: Everingham et al. 2010, section 4; Lin et al. 2014 (COCO). Lesson 04.
     """
-    if ties not in TIES:
-        raise ValueError(f"ties {ties!r}: choose one of {', '.join(TIES)}")
-    if max_detections is not None and not max_detections >= 1:
-        raise ValueError(f"max_detections = {max_detections}: give 1 or more")
+    ious = checked_settings(method, iou_thresholds, max_detections, ties)
     found, truth = scorer_input(detections, targets, classes)
-    if iou_thresholds is None:
-        iou_thresholds = COCO_IOUS if method == "coco" else (0.5,)
-    result: dict = {
-        "method": method,
-        "ap": {},
-        "ap50": {},
-        "objects": {},
-        "detections": {},
+    settings = ious, method, max_detections, ties, areas
+    rows = {
+        n: class_result(found, truth, k, *settings) for k, n in enumerate(classes, 1)
     }
-    for label, name in enumerate(classes, 1):
-        scores, verdicts, objects = score_class(
-            found, truth, label, iou_thresholds, method, max_detections, ties
-        )
-        aps = [math.nan] * len(iou_thresholds)
-        if objects:
-            curves = [precision_recall(scores, v, objects, ties) for v in verdicts]
-            aps = [average_precision(p, r, method) for p, r, _ in curves]
-        result["ap"][name] = sum(aps) / len(aps)
-        if 0.5 in iou_thresholds:
-            result["ap50"][name] = aps[list(iou_thresholds).index(0.5)]
-        result["objects"][name], result["detections"][name] = objects, len(scores)
+    result: dict = {"method": method, "ap50": {}}
+    result["ap"] = {n: sum(row["aps"]) / len(ious) for n, row in rows.items()}
     result["map"] = mean_of_known(result["ap"].values())
-    if 0.5 in iou_thresholds:
+    result["ar"] = mean_of_known(r for row in rows.values() for r in row["recalls"])
+    for key in "objects", "detections":
+        result[key] = {n: row[key] for n, row in rows.items()}
+    if 0.5 in ious:
+        result["ap50"] = {n: r["aps"][ious.index(0.5)] for n, r in rows.items()}
         result["map50"] = mean_of_known(result["ap50"].values())
     return result

@@ -19,7 +19,7 @@ def sort_mistakes(
     with an object of another class), ``place`` (the class, IoU 0.1 to 0.5) and
     ``background`` (all else), and rows of the target for ``missed``. Detections that
     hit a difficult object or a crowd best are in none. Computed on the CPU.
-    Source: after Hoiem et al. 2012. Lesson 12.
+    Source: after Hoiem et al. 2012. Lesson 04.
     """
     detected, target = to_device(detected, "cpu"), to_device(target, "cpu")
     kinds: dict[str, list[int]] = {

@@ -8,10 +8,30 @@ from course_utils.ops.boxes import box_iou
 from course_utils.ops.targets import Target
 
 
+def best_overlaps(
+    proposals: list[Tensor], targets: list[Target], num_proposals: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of G objects the IoU of its best proposal, its label, and its image.
+
+    Arguments as in `proposal_recall`. Returns three (G,); an object of an image without
+    proposals has the IoU 0. Lesson 03.
+    """
+    best, labels, image = [], [], []
+    pairs = zip(to_device(proposals, "cpu"), to_device(targets, "cpu"))
+    for i, (boxes, target) in enumerate(pairs):
+        easy = ~target["difficult"]
+        overlap = box_iou(boxes[:num_proposals], target["boxes"][easy])  # (N, objects)
+        none = overlap.new_zeros(1, overlap.shape[1])
+        best.append(torch.cat([overlap, none]).max(0).values)
+        labels.append(target["labels"][easy])
+        image.append(torch.full_like(labels[-1], i))
+    return torch.cat(best), torch.cat(labels), torch.cat(image)
+
+
 def proposal_recall(
     proposals: list[Tensor],
     targets: list[Target],
-    num_proposals: int,
+    num_proposals: int | None,
     iou_thresholds: tuple[float, ...] = (0.5, 0.7),
 ) -> dict:
     """How many objects the first `num_proposals` of each image find, and how well.
@@ -26,14 +46,7 @@ def proposal_recall(
         raise ValueError(
             f"proposals of {len(proposals)} images, {len(targets)} targets"
         )
-    found_best, found_labels = [], []
-    for boxes, target in zip(to_device(proposals, "cpu"), to_device(targets, "cpu")):
-        easy = ~target["difficult"]
-        overlap = box_iou(boxes[:num_proposals], target["boxes"][easy])  # (N, objects)
-        none = overlap.new_zeros(1, overlap.shape[1])
-        found_best.append(torch.cat([overlap, none]).max(0).values)
-        found_labels.append(target["labels"][easy])
-    best, labels = torch.cat(found_best), torch.cat(found_labels)
+    best, labels, _ = best_overlaps(proposals, targets, num_proposals)
     if len(best) == 0:
         raise ValueError("the targets hold no object that is not difficult")
     found = {limit: float((best >= limit).float().mean()) for limit in iou_thresholds}

@@ -52,8 +52,8 @@ def hygiene(path):
     cells = notebook.cells
     code = [c for c in cells if c.cell_type == "code"]
     faults = []
-    if not 20 <= len(code) <= 45:
-        faults.append(f"{len(code)} code cells, not 20 to 45")
+    if not 20 <= len(code) <= 75:
+        faults.append(f"{len(code)} code cells, not 20 to 75")
     if len(cells) - len(code) < len(code):
         faults.append(f"{len(cells) - len(code)} text cells for {len(code)} code cells")
     sizes = [len(c.source.splitlines()) for c in code]

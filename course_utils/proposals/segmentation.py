@@ -78,7 +78,7 @@ def ascending(weight):
     """Stable order of float32 numbers >= 0, by three passes of counting 11 bits each.
 
     The bits of such a float, read as an integer, keep its order; nine times faster here
-    than a comparison sort. (N,) -> (N,) int32.
+    than a comparison sort. (N,) -> (N,) int32. Lesson 03.
     """
     key = weight.view(np.int32)
     order = np.arange(len(key)).astype(np.int32)
@@ -96,54 +96,11 @@ def ascending(weight):
     return order
 
 
-@njit(nogil=True)
-def find_root(parent, i):
-    """The representative of pixel i's region; shortens the way for the next time."""
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(nogil=True)
-def join_pixels(weight, first, second, count, scale, min_size):
-    """Join the pixels of a graph to regions: edges by ascending weight -> (count,).
-
-    Two regions join over an edge no heavier than the heaviest edge inside either plus
-    scale / (its size). Then regions under `min_size` join their nearest neighbour. The
-    regions are numbered 0, 1, ... by their first pixel. Lesson 03.
-    """
-    parent = np.arange(count).astype(np.int32)
-    size = np.ones(count, np.int32)
-    limit = np.full(count, scale, np.float32)
-    for small_only in (False, True):
-        for e in range(len(weight)):
-            a, b = find_root(parent, first[e]), find_root(parent, second[e])
-            if a == b:
-                continue
-            if small_only:
-                join = size[a] < min_size or size[b] < min_size
-            else:
-                join = weight[e] <= min(limit[a], limit[b])
-            if join:
-                if size[a] < size[b]:
-                    a, b = b, a
-                parent[b] = a
-                size[a] += size[b]
-                limit[a] = weight[e] + scale / size[a]
-    number, labels = np.full(count, -1, np.int32), np.empty(count, np.int32)
-    found = 0
-    for i in range(count):
-        root = find_root(parent, i)
-        if number[root] < 0:
-            number[root] = found
-            found += 1
-        labels[i] = number[root]
-    return labels
-
-
 def sorted_edges(image, sigma):
-    """Edges of a smoothed (H, W, C) image by ascending weight, see `grid_edges`."""
+    """Edges of a smoothed (H, W, C) image by ascending weight, see `grid_edges`.
+
+    sigma: width of the Gaussian in pixels, 0 for none. Lesson 03.
+    """
     if sigma > 0:
         reach = int(4 * sigma + 0.5)
         size = (2 * reach + 1, 2 * reach + 1)
@@ -152,6 +109,63 @@ def sorted_edges(image, sigma):
     weight, first, second = grid_edges(image)
     order = ascending(weight)
     return weight[order], first[order], second[order]
+
+
+@njit(nogil=True)
+def find_root(parent, i):
+    """The pixel that stands for pixel i's region; shortens the way for the next time.
+
+    parent (N,): of each pixel another one of its region, of a root itself. Lesson 03.
+    """
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(nogil=True)
+def number_regions(parent):
+    """The regions of `find_root`, numbered 0, 1, ... by their first pixel. Lesson 03.
+
+    (N,) -> (N,) int32.
+    """
+    number = np.full(len(parent), -1, np.int32)
+    labels, found = np.empty(len(parent), np.int32), 0
+    for i in range(len(parent)):
+        root = find_root(parent, i)
+        if number[root] < 0:
+            number[root] = found
+            found += 1
+        labels[i] = number[root]
+    return labels
+
+
+@njit(nogil=True)
+def join_pixels(weight, first, second, count, scale, min_size):
+    """Join the `count` pixels of a graph to regions, edges by ascending weight.
+
+    Two regions join over an edge no heavier than the heaviest edge inside either plus
+    scale / (its size). Then regions under `min_size` join their nearest neighbour.
+    Returns the region of each pixel, see `number_regions`. Lesson 03.
+    """
+    parent = np.arange(count).astype(np.int32)
+    size, limit = np.ones(count, np.int32), np.full(count, scale, np.float32)
+    for small_only in (False, True):
+        for e in range(len(weight)):
+            a, b = find_root(parent, first[e]), find_root(parent, second[e])
+            if a == b:
+                continue
+            if small_only:
+                join = min(size[a], size[b]) < min_size
+            else:
+                join = weight[e] <= min(limit[a], limit[b])
+            if join:
+                if size[a] < size[b]:  # the shorter tree below the taller
+                    a, b = b, a
+                parent[b] = a
+                size[a] += size[b]
+                limit[a] = weight[e] + scale / size[a]
+    return number_regions(parent)
 
 
 def felzenszwalb(image, scale=100, sigma=0.8, min_size=30):

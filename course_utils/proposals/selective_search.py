@@ -97,7 +97,11 @@ def spread_out(boxes, rounds=(0.7, 0.85, 1.0)):
 
 
 def search_one_space(image, space, scales, sigma, min_size, strategies):
-    """The boxes of all runs in one colour space, a list of (N, 4), largest first."""
+    """The boxes of all runs in one colour space, a list of (N, 4), largest first.
+
+    image (H, W, 3) in 0..1; space: see `color_space`; the rest as in
+    `selective_search`. Lesson 03.
+    """
     height, width = image.shape[:2]
     image = color_space(image, space)
     colors, textures = color_codes(image), texture_codes(image)
@@ -113,26 +117,54 @@ def search_one_space(image, space, scales, sigma, min_size, strategies):
     return found
 
 
-def selective_search(
+def all_runs(
     image,
-    num_proposals=None,
+    spaces=("lab", "hsv"),
     scales=(25, 50, 100, 200),
     sigma=0.8,
     min_size=30,
-    spaces=("lab", "hsv"),
     strategies=STRATEGIES,
-    max_pixels=60_000,
-    max_candidates=2500,
+):
+    """The boxes of each run of selective search, a list of (N, 4), largest first.
+
+    image (H, W, 3) in 0..1; settings as in `selective_search`. Each colour space has a
+    thread of its own. Lesson 03.
+    """
+    settings = scales, sigma, min_size, strategies
+    with ThreadPoolExecutor(len(spaces)) as pool:
+        jobs = [pool.submit(search_one_space, image, s, *settings) for s in spaces]
+        return [boxes for job in jobs for boxes in job.result()]
+
+
+def rank_boxes(found, max_candidates=2500):
+    """Boxes of several runs, each box once, in the order to look at them.
+
+    found: for each run (N, 4), largest first, of which an equal share of
+    `max_candidates` is taken. Most votes first (`count_votes`), then near copies later
+    (`spread_out`). Returns float32 (N, 4). Lesson 03.
+    """
+    share = max(1, max_candidates // len(found))
+    found = [np.unique(boxes[:share], axis=0) for boxes in found]
+    run = np.repeat(np.arange(len(found)), [len(boxes) for boxes in found])
+    boxes = np.concatenate(found).astype(np.float32)
+    order = (-count_votes(boxes, run)).argsort(kind="stable")
+    _, first = np.unique(boxes[order], axis=0, return_index=True)
+    boxes = boxes[order][np.sort(first)]  # each box once, most votes first
+    return boxes[spread_out(boxes)]
+
+
+def selective_search(
+    image, num_proposals=None, max_pixels=60_000, max_candidates=2500, **settings
 ):
     """Boxes that may hold an object, best first, by grouping regions of an image.
 
-    image: see `segmentation.as_image`. num_proposals: at most so many boxes. One run
-    for each colour space, scale of the segmentation (see `felzenszwalb`, also for sigma
-    and min_size) and strategy (weights of colour, texture, size, fill). A larger image
-    is shrunk to `max_pixels` first. max_candidates: share of it that each run gives to
-    the ranking, largest regions first. Returns float32 (N, 4) in pixels of the image
-    given, without duplicates, on its device; it is computed on the CPU. Raises
-    ValueError for a bad image.
+    image: see `segmentation.as_image`. num_proposals: at most so many boxes. A larger
+    image is shrunk to `max_pixels` first. max_candidates: see `rank_boxes`. settings:
+    one run for each of ``spaces`` ("lab", "hsv"), ``scales`` of the segmentation (25,
+    50, 100, 200; see `felzenszwalb`, also for ``sigma`` 0.8 and ``min_size`` 30) and
+    ``strategies`` (weights of colour, texture, size, fill). Returns float32 (N, 4) in
+    pixels of the image given, without duplicates, on its device; it is computed on the
+    CPU. Raises ValueError for a bad image.
     Source: Uijlings et al. 2013; the ranking by votes is ours. Lesson 03.
     """
     device = image.device if torch.is_tensor(image) else None
@@ -142,18 +174,7 @@ def selective_search(
     small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     if shrink < 1:
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    with ThreadPoolExecutor(len(spaces)) as pool:
-        settings = (scales, sigma, min_size, strategies)
-        jobs = [pool.submit(search_one_space, image, s, *settings) for s in spaces]
-        found = [boxes for job in jobs for boxes in job.result()]
-    share = max(1, max_candidates // len(found))
-    found = [np.unique(boxes[:share], axis=0) for boxes in found]
-    run = np.repeat(np.arange(len(found)), [len(boxes) for boxes in found])
-    boxes = np.concatenate(found).astype(np.float32)
-    order = (-count_votes(boxes, run)).argsort(kind="stable")
-    _, first = np.unique(boxes[order], axis=0, return_index=True)
-    boxes = boxes[order][np.sort(first)]  # each box once, most votes first
-    boxes = boxes[spread_out(boxes)[:num_proposals]]
+    boxes = rank_boxes(all_runs(image, **settings), max_candidates)[:num_proposals]
     back = np.float32([width / small[0], height / small[1]] * 2)
     return torch.from_numpy(boxes * back).to(device)
 

@@ -1,6 +1,7 @@
 """Scores: hand-worked cases of VOC and COCO, and pycocotools on random detections."""
 
 import contextlib
+import io
 import math
 import warnings
 
@@ -227,6 +228,50 @@ def test_same_ap_as_pycocotools_with_crowds_ties_and_empty_pictures(seed):
         found = evaluate(detections, targets, names, max_detections=limit)
         ours = np.array(list(found["ap"].values()))
         np.testing.assert_allclose(ours, reference.mean(0), rtol=0, atol=1e-6)
+
+
+AREAS = ((0, 700), (700, 2000), (2000, math.inf), (0, math.inf))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ap_by_size_and_average_recall_as_pycocotools(seed):
+    generator = torch.Generator().manual_seed(seed)
+    classes = 1 + seed % 3
+    detections, targets = random_scene(generator, classes, 15)
+    judge = to_coco(detections, targets, classes)
+    judge.params.areaRng = [[low, min(high, 1e10)] for low, high in AREAS]
+    judge.params.areaRngLbl = ["small", "medium", "large", "all"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge.evaluate()
+        judge.accumulate()
+    names = [str(k) for k in range(classes)]
+    for a, areas in enumerate(AREAS):
+        for m, most in enumerate((1, 10, 100)):
+            ours = evaluate(
+                detections, targets, names, max_detections=most, areas=areas
+            )
+            for key, wanted in (
+                ("map", judge.eval["precision"][:, :, :, a, m]),
+                ("ar", judge.eval["recall"][:, :, a, m]),
+            ):
+                known = wanted[wanted > -1]
+                mean = known.mean() if known.size else math.nan
+                assert ours[key] == pytest.approx(mean, abs=1e-6, nan_ok=True)
+
+
+def test_sizes_are_told_by_hand():
+    small, large = (0, 0, 10, 10), (50, 0, 90, 40)
+    target = objects(small, large)
+    detected = found((small, 0.9), ((0, 50, 8, 58), 0.8), (large, 0.7))
+    sizes = {"small": (0, 100), "large": (100.5, math.inf)}
+    scores = {
+        name: evaluate([detected], [target], ["dog"], "all-point", areas=areas)
+        for name, areas in sizes.items()
+    }
+    assert scores["small"]["map"] == 1.0, "the false alarm comes after the hit"
+    assert scores["large"]["map"] == 1.0, "the small false alarm does not count"
+    assert scores["large"]["objects"] == {"dog": 1}
+    assert evaluate([detected], [target], ["dog"], "all-point")["map"] < 1
 
 
 def test_a_crowd_takes_many_detections():

@@ -276,9 +276,9 @@ def test_a_constant_is_told_by_its_name_never_by_its_value(kernel):
     assert selective_search.VERSION == 3
     assert single_shot.focal_loss.__defaults__ == two[1]
     kernel.run("STRATEGIES = ((1, 1, 1, 1),)")
-    assert ((1, 1, 1, 1),) in selective_search.selective_search.__defaults__
+    assert ((1, 1, 1, 1),) in selective_search.all_runs.__defaults__
     live.restore()
-    assert ((1, 1, 1, 1),) not in selective_search.selective_search.__defaults__
+    assert ((1, 1, 1, 1),) not in selective_search.all_runs.__defaults__
 
 
 ROOT = source_of("course_utils.proposals.segmentation.find_root")

@@ -15,7 +15,12 @@ from torch import nn
 
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
-from course_utils.evaluation import average_precision, compare
+from course_utils.evaluation import (
+    average_precision,
+    compare,
+    intervals,
+    proposal_recall,
+)
 from course_utils.lessons import live
 from course_utils.lessons.notebooks import TAUGHT, lessons, taught_name
 from course_utils.models import (
@@ -75,9 +80,16 @@ def photos():
     photo_detector.PhotoFasterRCNN(nn.Identity(), 3)
 
 
-def score():
-    found = {**TARGET, "scores": torch.tensor([0.9, 0.8])}
-    average_precision.evaluate([found], [TARGET], ["a", "b"])
+FOUND = {**TARGET, "scores": torch.tensor([0.9, 0.8])}
+EASY = {**TARGET, "difficult": torch.zeros(2, dtype=torch.bool)}
+
+
+def score(**settings):
+    average_precision.evaluate([FOUND], [TARGET], ["a", "b"], **settings)
+
+
+def between():
+    intervals.map_intervals([FOUND], [TARGET], ["a", "b"], rounds=3)
 
 
 def regions():
@@ -89,6 +101,24 @@ def regions():
 def fit_svms():
     rows = np.random.rand(8, 3).astype(np.float32)
     svm.train_svms(rows, np.array([1] * 4 + [0] * 4), np.zeros((8, 1)), ["a"])
+
+
+# Taught parts of selective search, of the scorer, and of the intervals.
+SEARCH = (
+    *("grid_edges", "ascending", "sorted_edges", "find_root"),
+    *("number_regions", "color_space", "color_codes", "texture_codes"),
+    *("slope_codes", "region_histograms", "region_shapes", "describe_regions"),
+    *("join_regions", "group_regions", "search_one_space", "all_runs"),
+    *("count_votes", "spread_out", "rank_boxes"),
+)
+SCORER = (
+    *("overlaps", "ignored_objects", "score_image", "score_class"),
+    *("mean_of_known", "class_result"),
+)
+INTERVALS = (
+    *("draw_images", "matched_once", "resampled_ap", "resampled_maps"),
+    *("interval_of", "map_differences"),
+)
 
 
 def first_batch():
@@ -116,6 +146,11 @@ CALLERS = {
     "cell_anchors": localize,
     "look_target": localize,
     "localize_loss": localize,
+    **dict.fromkeys(SEARCH, lambda: selective_search.selective_search(IMAGE)),
+    **dict.fromkeys(SCORER, score),
+    **dict.fromkeys(INTERVALS, between),
+    "outside": lambda: score(areas=(0, 9)),
+    "best_overlaps": lambda: proposal_recall.proposal_recall([BOXES], [EASY], 1),
     "join_pixels": lambda: segmentation.felzenszwalb(IMAGE),
     "similarity": lambda: selective_search.selective_search(IMAGE),
     "match_to_objects": score,

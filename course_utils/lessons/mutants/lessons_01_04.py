@@ -110,8 +110,8 @@ MUTANTS = {
         "x runs over the width, size[1].",
     ),
     "03.3": Mutant(
-        "proposals.grouping.group_regions",
-        "share = np.float32(size[a] / (size[a] + size[b]))",
+        "proposals.grouping.join_regions",
+        "share = np.float32(sizes[a] / (sizes[a] + sizes[b]))",
         "share = np.float32(0.5)",
         ("not normalised",),
         "A few pixels of another colour change the histogram of a large region, and it"
@@ -119,7 +119,7 @@ MUTANTS = {
         "Weigh both histograms by the pixels of their regions.",
     ),
     "03.4": Mutant(
-        "proposals.grouping.describe_regions",
+        "proposals.grouping.region_shapes",
         "max(boxes[r, 2], x + 1), max(boxes[r, 3], y + 1)",
         "max(boxes[r, 2], x), max(boxes[r, 3], y)",
         ("off by one",),
@@ -127,7 +127,7 @@ MUTANTS = {
         "Boxes are half-open: the far corner lies after the last pixel.",
     ),
     "03.5": Mutant(
-        "evaluation.proposal_recall.proposal_recall",
+        "evaluation.proposal_recall.best_overlaps",
         "boxes[:num_proposals]",
         "boxes",
         ("limit missing",),
@@ -136,8 +136,8 @@ MUTANTS = {
     ),
     "04.1": Mutant(
         "evaluation.average_precision.match_to_objects",
-        "found[best] = True",
-        "found[best] = False",
+        "taken[best] = 1, True",
+        "taken[best] = 1, False",
         ("double counting",),
         "Recall goes above 1 where an object is detected several times.",
         "An object can be found once; note that it is.",

@@ -102,6 +102,8 @@ def proposals_that_find(pictures, proposals):
     pictures: list of (image, target). proposals: for each (N, 4), best first.
     """
     pictures, proposals = to_device(pictures, "cpu"), to_device(proposals, "cpu")
+    # Opens on the picture with the most objects.
+    crowded = max(range(len(pictures)), key=lambda i: len(pictures[i][1]["boxes"]))
 
     def draw(picture, num_proposals, min_iou):
         image, target = pictures[picture]
@@ -121,7 +123,7 @@ def proposals_that_find(pictures, proposals):
 
     return Explorer(
         draw,
-        picture=slider("picture", 0, len(pictures) - 1, 0),
-        num_proposals=slider("proposals", 5, 300, 50, 5),
+        picture=slider("picture", 0, len(pictures) - 1, crowded),
+        num_proposals=slider("proposals", 5, 300, 20, 5),
         min_iou=slider("IoU wanted", 0.3, 0.9, 0.5, 0.05),
     )
