@@ -3,6 +3,7 @@
     python -m bench                       all rows of ours against a library's
     python -m bench proposals             recall and MABO of selective search, 10 min
     python -m bench faster                train Faster R-CNN, ours and torchvision's
+    python -m bench localizer             lesson 02's training with three seeds, 6 min
     python -m bench training              how good ours is after its first minutes
     python -m bench sliders [LESSON ...]  how soon the explorers react
     python -m bench threads [ROUNDS]      what idle threads cost
@@ -18,6 +19,7 @@ JOBS = {
     "rows": "rows.main",
     "proposals": "proposals.proposal_table",
     "faster": "training.bench_faster",
+    "localizer": "localizer.bench_localizer",
     "training": "training.bench_training",
     "sliders": "sliders.bench_sliders",
     "threads": "threads.main",

@@ -75,10 +75,14 @@ from course_utils.models.localizer import (
     Classifier,
     LocalizeHead,
     Localizer,
+    box_errors,
     cell_anchors,
+    class_errors,
+    exactly_k,
     left_to_right,
     localize_loss,
     look_target,
+    one_label,
 )
 from course_utils.models.photo_detector import (
     PhotoFasterRCNN,
@@ -311,6 +315,10 @@ OPS = {
     "shot_loss": (shot_loss, LOGITS, DELTAS[:, 0], A, LABELS, A.flip(0)),
     "look_target": (look_target, A[:2, None], B),
     "left_to_right": (left_to_right, TARGET),
+    "class_errors": (class_errors, LOGITS[None], torch.tensor([[2]])),
+    "box_errors": (box_errors, DELTAS[None, :, 0], B[None, :1], A),
+    "exactly_k": (lambda t: exactly_k([t], len(t["boxes"]), 9), TARGET),
+    "one_label": (lambda t: one_label([{"labels": t}], 9), torch.tensor([2])),
     "localize_loss": (
         localize_loss, LOGITS[None, :, :1], LOGITS[None], DELTAS[None, :, 0],
         B[None, :1], torch.tensor([[2]]), A),
@@ -361,7 +369,7 @@ NO_OPS = {
         "train_fast_rcnn",
     ),
     *("train_on_crops", "train_on_scenes", "train_single_shot", "keep_features"),
-    *("predict", "cell_anchors"),  # below
+    *("predict", "cell_anchors", "average_by_look"),  # below
     *("positive_numbers", "collate", "as_array", "arrays_of", "scorer_input"),
     *("color_codes", "color_space", "texture_codes", "slope_codes", "similarity"),
     *("describe_regions", "group_regions"),  # loops over arrays of one picture
@@ -369,6 +377,7 @@ NO_OPS = {
     *("new_faster_rcnn", "library_faster_rcnn", "start_from", "in_pixels"),
     *("load_detector", "save_detector", "export_onnx", "model_megabytes"),
     *("fit", "adamw", "cosine_schedule", "stop_if_not_finite", "train_faster_rcnn"),
+    *("train_step", "progress", "hint"),
     "train_in_four_steps",
     *("align_by_cells", "by_cells", "gather_cells", "scatter_cells", "weighing_cells"),
     *(

@@ -115,7 +115,7 @@ def clean(notebook):
                 data["image/png"] = smaller(data["image/png"])
 
 
-def smaller(png, limit=12_000, enough=80_000):
+def smaller(png, limit=12_000, enough=65_000):
     """A base64 PNG in few colours if it has more than `limit` characters.
 
     256 colours, or down to 64 until `enough` characters do. The error of each pixel

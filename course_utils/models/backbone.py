@@ -10,7 +10,10 @@ from course_utils.core.precision import mixed_precision
 
 
 def conv_bn(c_in: int, c_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch normalisation: (B, c_in, H, W) -> (B, c_out, H', W')."""
+    """Convolution and batch normalisation: (B, c_in, H, W) -> (B, c_out, H', W').
+
+    Source: Ioffe and Szegedy 2015. Lesson 02.
+    """
     conv = nn.Conv2d(c_in, c_out, size, stride, padding=size // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(c_out))
 
@@ -42,7 +45,7 @@ class ResidualBlock(nn.Module):
 class Layers(nn.Sequential):
     """Layers one after the other, trained in `mixed_precision` where that is faster.
 
-    The first `frozen` of them stay in evaluation mode, see `freeze`.
+    The first `frozen` of them stay in evaluation mode, see `freeze`. Lesson 02.
     """
 
     frozen = 0
@@ -95,7 +98,7 @@ def freeze(backbone: SmallResNet, layers: int = 4) -> SmallResNet:
 class Frozen(nn.Module):
     """A network that learns nothing: no gradients, batch statistics as they are.
 
-    Its weights stay those of `net`, whatever happens around it. Lesson 09.
+    Its weights stay those of `net`, whatever happens around it. Lesson 02.
     """
 
     def __init__(self, net: nn.Module) -> None:

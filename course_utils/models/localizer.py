@@ -22,7 +22,7 @@ CELL_DELTA_STDS = (0.3, 0.3, 0.5, 0.5)
 
 
 class Classifier(nn.Module):
-    """One label for a picture: backbone, average over the map, linear layer.
+    """One label for a picture: backbone, mean over all cells, linear layer.
 
     model(images, targets) gives the loss ``class`` in training mode; model(images) in
     evaluation mode a list of ``labels`` (1,) and ``scores`` (1,). Lesson 02.
@@ -36,32 +36,33 @@ class Classifier(nn.Module):
     def forward(
         self, images: list[Tensor], targets: list[Target] | None = None
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        batch = torch.stack(check_images(self, images))
-        scores = self.last(self.backbone(batch).mean((2, 3)))
+        batch = torch.stack(check_images(self, images))  # (B, 3, H, W)
+        logits = self.last(self.backbone(batch).mean((2, 3)))  # (B, K)
         if self.training:
-            labels = torch.cat(self.wanted(targets)).to(scores.device)
-            return {"class": F.cross_entropy(scores, labels - 1)}
-        best = scores.softmax(-1).max(-1)
+            labels = one_label(targets, logits.shape[1] + 1).to(logits.device)
+            return {"class": F.cross_entropy(logits, labels - 1)}
+        best = logits.softmax(-1).max(-1)
         return [
-            {"labels": i[None] + 1, "scores": s[None]}
-            for i, s in zip(best.indices, best.values)
+            {"labels": label[None] + 1, "scores": score[None]}
+            for label, score in zip(best.indices, best.values)
         ]
 
-    def wanted(self, targets: list[Target] | None) -> list[Tensor]:
-        """The label (1,) of each target; raises ValueError for another number."""
-        if targets is None:
-            raise ValueError("training needs a list of targets, one an image")
-        found, num_classes = [], self.last.out_features + 1
-        for i, target in enumerate(targets):
-            labels = check_labels(target, num_classes, i)
-            if len(labels) != 1 or labels[0] == -1:
-                raise ValueError(
-                    f"{image_name(target, i)} has labels {labels.tolist()}; this"
-                    " network learns from exactly one, from 1: cut out each object, or"
-                    " leave the image out"
-                )
-            found.append(labels)
-        return found
+
+def one_label(targets: list[Target] | None, num_classes: int) -> Tensor:
+    """The label of each target: (B,). Raises ValueError if one has not just one."""
+    if targets is None:
+        raise ValueError("training needs a list of targets, one an image")
+    found = []
+    for i, target in enumerate(targets):
+        labels = check_labels(target, num_classes, i)
+        if len(labels) != 1 or labels[0] == -1:
+            raise ValueError(
+                f"{image_name(target, i)} has labels {labels.tolist()}; this"
+                " network learns from exactly one, from 1: cut out each object, or"
+                " leave the image out"
+            )
+        found.append(labels)
+    return torch.cat(found)
 
 
 def cell_anchors(
@@ -94,8 +95,9 @@ def look_target(boxes: Tensor, anchors: Tensor) -> Tensor:
 class LocalizeHead(nn.Module):
     """Three questions to each cell: is it here, what is it, how does its box lie?
 
-    features (B, C, H, W) -> look (B, HW, k), class scores (B, HW, K) and box deltas
-    (B, HW, 4) against `cell_anchors`. k is the number of objects. Lesson 02.
+    features (B, C, H, W) -> look (B, HW, k), class logits (B, HW, K) and box deltas
+    (B, HW, 4) against `cell_anchors`. k is the number of objects. The course's own
+    design. Lesson 02.
     """
 
     def __init__(self, channels: int, num_classes: int, k: int = 1) -> None:
@@ -111,18 +113,40 @@ class LocalizeHead(nn.Module):
 
 
 def left_to_right(target: Mapping) -> tuple[Tensor, Tensor]:
-    """Boxes (N, 4) and labels (N,) of a target or answer, sorted by their centers.
+    """Boxes (N, 4) and labels (N,) of a target or of detections, by their centers' x.
 
-    They are not checked: those that a network answers may have no area.
+    They are not checked: boxes that a network predicts may have no area. Lesson 02.
     """
     boxes = torch.as_tensor(target["boxes"], dtype=torch.float32).reshape(-1, 4)
     order = (boxes[:, 0] + boxes[:, 2]).argsort(stable=True)
     return boxes[order], torch.as_tensor(target["labels"], device=boxes.device)[order]
 
 
+def class_errors(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of each cell: logits (B, HW, K), labels (B, k) -> (B, k, HW).
+
+    Lesson 02.
+    """
+    log_p = logits.log_softmax(-1).transpose(1, 2)  # (B, K, HW)
+    return -torch.stack([p[label - 1] for p, label in zip(log_p, labels)])
+
+
+def box_errors(deltas: Tensor, boxes: Tensor, anchors: Tensor) -> Tensor:
+    """Mean smooth L1 of each cell's four deltas: (B, k, HW).
+
+    deltas (B, HW, 4), boxes (B, k, 4) and anchors (HW, 4) in pixels. Source: Fast
+    R-CNN, Girshick 2015, section 2.3. Lesson 02.
+    """
+    pairs = torch.broadcast_tensors(boxes[:, :, None], anchors)  # (B, k, HW, 4) each
+    truth, cells = (boxes.reshape(-1, 4) for boxes in pairs)
+    wanted = encode_boxes(truth, cells, CELL_DELTA_STDS).reshape(pairs[0].shape)
+    deltas = deltas[:, None].expand_as(wanted)
+    return F.smooth_l1_loss(deltas, wanted, reduction="none").mean(-1)
+
+
 def localize_loss(
     look: Tensor,
-    scores: Tensor,
+    logits: Tensor,
     deltas: Tensor,
     boxes: Tensor,
     labels: Tensor,
@@ -130,25 +154,37 @@ def localize_loss(
 ) -> dict[str, Tensor]:
     """The losses of the three outputs, weighted by where the network should look.
 
-    look (B, HW, k), scores (B, HW, K), deltas (B, HW, 4); boxes (B, k, 4) pixels and
-    labels (B, k) from 1; anchors (HW, 4). Smooth L1 as in Fast R-CNN, Girshick 2015,
-    section 2.3. Lesson 02.
+    look (B, HW, k), logits (B, HW, K), deltas (B, HW, 4); boxes (B, k, 4) pixels and
+    labels (B, k) from 1; anchors (HW, 4). Lesson 02.
     """
-    hill = look_target(boxes, anchors)  # (B, k, HW)
-    everywhere = torch.broadcast_tensors(boxes[:, :, None], anchors)  # (B, k, HW, 4)
-    each_box, each_anchor = (b.reshape(-1, 4) for b in everywhere)
-    wanted = encode_boxes(each_box, each_anchor, CELL_DELTA_STDS)
-    wanted = wanted.reshape(*hill.shape, 4)
-    error = F.smooth_l1_loss(
-        deltas[:, None].expand_as(wanted), wanted, reduction="none"
-    ).mean(-1)
-    log_p = scores.log_softmax(-1).transpose(1, 2)  # (B, K, HW)
-    log_p = torch.stack([p[label - 1] for p, label in zip(log_p, labels)])
+    hill = look_target(boxes, anchors)  # (B, k, HW), sums to 1
+    log_look = look.log_softmax(1).transpose(1, 2)
     return {
-        "class": -(hill * log_p).sum(-1).mean(),
-        "box": (hill * error).sum(-1).mean(),
-        "look": -(hill * look.transpose(1, 2).log_softmax(-1)).sum(-1).mean(),
+        "class": (hill * class_errors(logits, labels)).sum(-1).mean(),
+        "box": (hill * box_errors(deltas, boxes, anchors)).sum(-1).mean(),
+        "look": -(hill * log_look).sum(-1).mean(),
     }
+
+
+def average_by_look(
+    look: Tensor,
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    size: tuple[int, int],
+) -> list[Detections]:
+    """What the outputs say: boxes and probabilities, averaged over where they look.
+
+    Shapes as in `localize_loss`; size: (H, W) of the images. A list of ``boxes``
+    (k, 4) pixels, ``labels`` (k,) and ``scores`` (k,) for each image. Lesson 02.
+    """
+    weights = look.softmax(1).transpose(1, 2)  # (B, k, HW)
+    boxes = weights @ decode_boxes(deltas, anchors, CELL_DELTA_STDS)  # (B, k, 4)
+    best = (weights @ logits.softmax(-1)).max(-1)  # over the K classes
+    return [
+        {"boxes": clip_boxes(b, size), "labels": label + 1, "scores": score}
+        for b, label, score in zip(boxes, best.indices, best.values)
+    ]
 
 
 class Localizer(nn.Module):
@@ -156,9 +192,9 @@ class Localizer(nn.Module):
 
     backbone: images (B, 3, H, W) -> features; head: a `LocalizeHead`; size: (H, W);
     box_weight: factor of the box loss. model(images, targets) gives the losses
-    ``class``, ``box`` and ``look`` in training mode; model(images) in evaluation mode a
-    list of ``boxes`` (k, 4) pixels, ``labels`` (k,) and ``scores`` (k,). Raises
-    ValueError if an image does not hold exactly k objects. Lesson 02.
+    ``class``, ``box`` and ``look`` in training mode, model(images) the list of
+    `average_by_look` in evaluation mode. Raises ValueError if an image does not hold
+    exactly k objects. Lesson 02.
     """
 
     def __init__(
@@ -178,35 +214,37 @@ class Localizer(nn.Module):
         batch = torch.stack(check_images(self, images)).float()
         features = self.backbone(batch)
         anchors = cell_anchors(features.shape[-2:], self.size, features.device)
-        look, scores, deltas = self.head(features)
-        if self.training:
-            wanted = self.wanted(targets, features.device)
-            losses = localize_loss(look, scores, deltas, *wanted, anchors)
-            return losses | {"box": self.box_weight * losses["box"]}
-        weights = look.softmax(1).transpose(1, 2)  # (B, k, HW)
-        boxes = weights @ decode_boxes(deltas, anchors, CELL_DELTA_STDS)
-        best = (weights @ scores.softmax(-1)).max(-1)
-        return [
-            {"boxes": clip_boxes(b, self.size), "labels": i + 1, "scores": s}
-            for b, i, s in zip(boxes, best.indices, best.values)
-        ]
+        look, logits, deltas = self.head(features)
+        if not self.training:
+            return average_by_look(look, logits, deltas, anchors, self.size)
+        k, classes = self.head.k, self.head.num_classes
+        boxes, labels = exactly_k(targets, k, classes, features.device)
+        losses = localize_loss(look, logits, deltas, boxes, labels, anchors)
+        return losses | {"box": self.box_weight * losses["box"]}
 
-    def wanted(
-        self, targets: list[Target] | None, device: torch.device | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Boxes (B, k, 4) and labels (B, k) of the targets, from left to right."""
-        targets = check_targets(targets, self.head.num_classes, device)
-        for i, target in enumerate(targets):
-            where, found = image_name(target, i), len(target["boxes"])
-            if found != self.head.k:
-                raise ValueError(
-                    f"{where} holds {found} objects;"
-                    f" this network always predicts {self.head.k}. Leave the image out"
-                )
-            if (target["labels"] == -1).any():
-                raise ValueError(
-                    f"{where} has a label -1 (ignore); this network learns every"
-                    " object. Leave the image out"
-                )
-        boxes, labels = zip(*(left_to_right(target) for target in targets))
-        return torch.stack(boxes), torch.stack(labels)
+
+def exactly_k(
+    targets: list[Target] | None,
+    k: int,
+    num_classes: int,
+    device: torch.device | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Boxes (B, k, 4) and labels (B, k) of the targets, from left to right.
+
+    Raises ValueError for a target with another number of objects, or one to ignore.
+    """
+    targets = check_targets(targets, num_classes, device)
+    for i, target in enumerate(targets):
+        where, found = image_name(target, i), len(target["boxes"])
+        if found != k:
+            raise ValueError(
+                f"{where} holds {found} objects;"
+                f" this network always predicts {k}. Leave the image out"
+            )
+        if (target["labels"] == -1).any():
+            raise ValueError(
+                f"{where} has a label -1 (ignore); this network learns every"
+                " object. Leave the image out"
+            )
+    boxes, labels = zip(*(left_to_right(target) for target in targets))
+    return torch.stack(boxes), torch.stack(labels)

@@ -34,7 +34,7 @@ from course_utils.models.backbone import SmallResNet
 from course_utils.ops import boxes as box_functions
 from course_utils.ops import matching, postprocess, roi
 from course_utils.proposals import segmentation, selective_search
-from course_utils.training import rcnn_stages, recipes, svm
+from course_utils.training import loop, rcnn_stages, recipes, svm
 from tests.helpers.kernel import live_kernel, modules
 
 BOXES = torch.tensor([[0.0, 0, 20, 20], [8, 8, 40, 40]])
@@ -66,6 +66,11 @@ def train():
 def localize():
     one = {key: value[:1] for key, value in TARGET.items()}
     LOCALIZER.train()([IMAGE, IMAGE], [one, one])
+
+
+def teach():
+    one = {key: value[:1] for key, value in TARGET.items()}
+    loop.fit(LOCALIZER, [([IMAGE, IMAGE], [one, one])], 1)
 
 
 def pool():
@@ -143,6 +148,16 @@ CALLERS = {
         torch.ones(2, 2), BOXES[:, None].expand(2, 2, 4), (64, 64), 0.1, 0.5
     ),
     "ResidualBlock": lambda: single_shot.SingleShot(small(), 3),
+    "conv_bn": small,
+    "Layers": localize,
+    "left_to_right": localize,
+    "class_errors": localize,
+    "box_errors": localize,
+    "average_by_look": lambda: LOCALIZER.eval()([IMAGE, IMAGE]),
+    "train_step": teach,
+    "stop_if_not_finite": teach,
+    "cosine_schedule": teach,
+    "adamw": teach,
     "cell_anchors": localize,
     "look_target": localize,
     "localize_loss": localize,

@@ -9,7 +9,7 @@ import torch
 from course_utils.data.datasets import ObjectCrops, Scenes, SmallImages
 from course_utils.data.feature_maps import Photographs
 from course_utils.data.transforms import crop, flip, random_change, zoom_and_shift
-from course_utils.models.localizer import Classifier, Localizer
+from course_utils.models.localizer import Classifier, exactly_k
 from course_utils.ops.boxes import box_area
 from course_utils.ops.targets import BOX_KEYS, check_targets, keep_objects, read_target
 from course_utils.training.pretrain import Views, hide_parts, random_view
@@ -370,13 +370,11 @@ def test_networks_of_lesson_02_name_a_target_they_cannot_use():
         with pytest.raises(ValueError, match="image 0.* label"):
             model(images, [{"labels": torch.tensor(labels)}])
     assert model(images, [{"labels": [2]}])["class"].isfinite()
-    head = torch.nn.Module()
-    head.k, head.num_classes = 1, 3
     one = {"boxes": BOXES[:1], "labels": torch.tensor([-1])}
     with pytest.raises(ValueError, match=r"image 0 has a label -1 \(ignore\)"):
-        Localizer(None, head, SIZE).wanted([one])
+        exactly_k([one], 1, 3)
     with pytest.raises(ValueError, match="image 0 holds 2 objects"):
-        Localizer(None, head, SIZE).wanted([{"boxes": BOXES, "labels": [1, 2]}])
+        exactly_k([{"boxes": BOXES, "labels": [1, 2]}], 1, 3)
 
 
 def test_a_target_keeps_what_it_has_besides():

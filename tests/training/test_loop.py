@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.training.loop import NonFiniteLoss, cosine_schedule, fit
+from course_utils.training.loop import (
+    NonFiniteLoss,
+    adamw,
+    cosine_schedule,
+    fit,
+    train_step,
+)
 
 
 class Line(nn.Module):
@@ -156,3 +162,25 @@ def test_rates_are_those_of_torchs_schedulers(steps):
             assert theirs.get_last_lr() == want
             optimizer.step()
             theirs.step()
+
+
+def test_one_step_by_hand():
+    """Two losses, summed; the gradient of the last step is gone; it is clipped."""
+    model = Line()
+    sgd = torch.optim.SGD(model.parameters(), 0.1)
+    images, targets = batches(1)[0]
+    row = train_step(model, images, targets, sgd, clip=1e9)
+    assert row == {"box": 4, "class": 0, "loss": 4}
+    assert model.weight.item() == pytest.approx(4 - 0.1 * 2 * 2)
+    train_step(model, images, targets, sgd, clip=1e9)
+    assert model.weight.item() == pytest.approx(3.6 - 0.1 * 2 * 1.6)
+    before = model.weight.item()
+    train_step(model, images, targets, sgd, clip=0.5)
+    assert before - model.weight.item() == pytest.approx(0.1 * 0.5)
+
+
+def test_rates_go_to_adamw_and_unknown_ones_are_refused():
+    group = adamw(Line(), 0.3, weight_decay=0.4).param_groups[0]
+    assert group["lr"] == 0.3 and group["weight_decay"] == 0.4
+    with pytest.raises(TypeError, match="momentum"):
+        fit(Line(), batches(), 1, momentum=0.9)

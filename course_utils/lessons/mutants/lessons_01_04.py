@@ -60,7 +60,7 @@ MUTANTS = {
         "Mirror the boxes with their image: x becomes width - x.",
     ),
     "02.2": Mutant(
-        "training.loop.fit",
+        "training.loop.train_step",
         "optimizer.zero_grad()",
         "pass",
         ("gradient not cut", "double counting"),

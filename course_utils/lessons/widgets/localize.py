@@ -6,7 +6,7 @@ from course_utils.lessons.widgets import Explorer, empty_figure, slider
 from course_utils.models.localizer import left_to_right
 from course_utils.ops.boxes import box_iou
 
-TRUTH, GUESS = "#56B4E9", "#E69F00"
+TRUTH, GUESS, EARLIER = "#56B4E9", "#E69F00", "#FFFFFF"
 
 
 def draw_guess(image, target, detected, classes, ax):
@@ -35,15 +35,21 @@ def training_film(pictures, classes, detections, history, per_epoch):
     """Explorer: the detections for a few pictures after each epoch of training.
 
     pictures: list of (image, target). detections: for each epoch, a list of detections,
-    one for each picture. history: as `loop.fit` returns it, per_epoch: its steps in
-    one.
+    one for each picture, the first before training. history: as `loop.fit` returns it,
+    per_epoch: its steps in one. Dotted boxes are those after 0, 1, 2, 4, 8 ... epochs.
+    It opens on the last epoch.
     """
+    last = len(detections) - 1
 
     def draw(epoch, picture):
         figure, (ax, side) = empty_figure(760, 330, 2, (4, 3))
         image, target = pictures[picture]
         detected = detections[epoch][picture]
         iou = draw_guess(image, target, detected, classes, ax)
+        for earlier in (0, 1, 2, 4, 8, 16):
+            if earlier < epoch:
+                box = to_device(detections[earlier][picture], "cpu")["boxes"]
+                plot.draw_boxes(box, None, EARLIER, ax, width=1, style=":")
         ax.set_title(f"after epoch {epoch}: IoU {iou:.2f}", fontsize=11)
         steps = [row["step"] / per_epoch for row in history]
         names = ("class", "box", "look")
@@ -55,7 +61,7 @@ def training_film(pictures, classes, detections, history, per_epoch):
 
     return Explorer(
         draw,
-        epoch=slider("epoch", 0, len(detections) - 1, 0),
+        epoch=slider("epoch", 0, last, last),
         picture=slider("picture", 0, len(pictures) - 1, 0),
     )
 

@@ -1,5 +1,7 @@
 """Lesson 00: one picture, five tasks, true and predicted."""
 
+import textwrap
+
 import cv2
 import numpy as np
 import torch
@@ -142,9 +144,7 @@ def draw_task(image, target, classes, task, ax):
     elif task == "semantic segmentation":
         plot.draw_masks(target["masks"], colors, ax)
     else:
-        from_left = (
-            target["boxes"][:, 0].argsort().argsort()
-        )  # true and predicted alike
+        from_left = target["boxes"][:, 0].argsort().argsort()  # in both pictures alike
         own = [plot.COLORS[int(i) % len(plot.COLORS)] for i in from_left]
         plot.draw_masks(target["masks"], own, ax)
     return ax
@@ -154,13 +154,13 @@ def true_and_predicted(image, target, detected, classes):
     """All five tasks on one picture: the truth above each prediction and its score."""
     titles = [f"{task}: true" for task in TASKS]
     scores = [f"predicted: {task_score(target, detected, task)}" for task in TASKS]
-    axes = plot.panels(2 * len(TASKS), 2, (2.1, 1.5), titles=[""] * 2 * len(TASKS))
+    axes = plot.panels(2 * len(TASKS), 2, (2.4, 1.75), titles=[""] * 2 * len(TASKS))
     for row, task in enumerate(TASKS):
         for answer, title, ax in zip(
             (target, detected), (titles[row], scores[row]), axes[2 * row :]
         ):
             draw_task(image, answer, classes, task, ax)
-            ax.set_title(title, fontsize=9)
+            ax.set_title(textwrap.fill(title, 34), fontsize=8)
 
 
 def five_tasks(dataset, indices, model, task="instance segmentation"):
@@ -172,13 +172,13 @@ def five_tasks(dataset, indices, model, task="instance segmentation"):
         if picture not in known:
             known[picture] = predict_scene(model, image)
         detected = known[picture]
-        figure, axes = empty_figure(680, 295, 2)
+        figure, axes = empty_figure(680, 310, 2)
         for answer, ax in zip((target, detected), axes):
             draw_task(image, answer, dataset.classes, task, ax)
-        axes[0].set_title(f"true: {task_answer(target, dataset.classes, task)}")
-        axes[1].set_title(f"predicted: {task_score(target, detected, task)}")
-        for ax in axes:
-            ax.title.set_fontsize(9)
+        true = f"true: {task_answer(target, dataset.classes, task)}"
+        predicted = f"predicted: {task_score(target, detected, task)}"
+        for ax, title in zip(axes, (true, predicted)):
+            ax.set_title(textwrap.fill(title, 46), fontsize=9)
         return figure
 
     return Explorer(
