@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import rows
+from bench import rows, sliders
 
 SIDES = [name for name in dir(rows) if name.startswith("bench_")]
 
@@ -20,3 +20,9 @@ def test_both_sides_of_each_bench_row_run(name, monkeypatch):
     monkeypatch.setattr(rows, "compare", once)
     getattr(rows, name)()
     assert names
+
+
+@pytest.mark.slow
+def test_every_explorer_of_the_slider_bench_is_made():
+    for name, make in sliders.explorers().items():
+        assert make() is not None, name

@@ -115,17 +115,17 @@ def clean(notebook):
                 data["image/png"] = smaller(data["image/png"])
 
 
-def smaller(png, limit=12_000, enough=65_000):
+def smaller(png, limit=12_000, enough=50_000):
     """A base64 PNG in few colours if it has more than `limit` characters.
 
-    256 colours, or down to 64 until `enough` characters do. The error of each pixel
+    256 colours, or down to 32 until `enough` characters do. The error of each pixel
     goes to its neighbours, so that a smooth ground shows no bands; Pillow does that
     only for a palette that is given.
     """
     if len(png) <= limit:
         return png
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    for colors in 256, 128, 64:
+    for colors in 256, 128, 64, 32:
         palette, buffer = image.quantize(colors, kmeans=1), io.BytesIO()
         near = np.reshape(palette.getpalette(), (-1, 3))
         near[(near > 245).all(1)] = 255  # white stays white

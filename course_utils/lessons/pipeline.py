@@ -55,7 +55,7 @@ def watch(model, image):
     return seen | {"detections": found}
 
 
-def steps(model, image, classes):
+def pipeline_steps(model, image, classes):
     """The panels of a pipeline: [(title, shape as text, function that draws on axes)].
 
     What a detector has decides which: maps, proposals, crops or pooled regions, scores.
@@ -117,7 +117,7 @@ def pipeline(model, image, classes):
     detections are drawn as far as they are likely, maps as the mean over channels of
     their size. Returns the figure. Lessons 05 to 11.
     """
-    shown = steps(model, image, classes)
+    shown = pipeline_steps(model, image, classes)
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = plt.subplots(

@@ -21,19 +21,23 @@ from course_utils.core.weights import load_weights
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
 from course_utils.lessons import live
-from course_utils.lessons.widgets.boxes import like_a_detector, stepping_nms
+from course_utils.lessons.widgets.boxes import stepping_nms
 from course_utils.models.backbone import SmallResNet
 from course_utils.models.faster_rcnn import new_faster_rcnn
 
 live.on()
 data = VOCDataset(find_data("tabletop"), "test", first=3)
 image, target = data[2]
+torch.manual_seed(0)
+truth = target["boxes"]
+boxes = truth.repeat_interleave(5, 0) + 4 * torch.randn(5 * len(truth), 4)
+scores = torch.rand(len(boxes))
 model = new_faster_rcnn(SmallResNet(), len(data.classes) + 1).eval()
 load_weights(model, REPOSITORY / "data/weights/faster_rcnn.safetensors")
 """.strip()
 NMS = source_of("course_utils.ops.nms.greedy_nms")
 TURNED = NMS.replace("not iou > iou_threshold", "not iou < iou_threshold")
-EXPLORE = "stepping_nms(image, *like_a_detector(target, image.shape[1:]))"
+EXPLORE = "stepping_nms(image, boxes, scores, truth)"
 DETECT = 'print(len(model([image])[0]["boxes"]), "detections")'
 CELLS = (SETUP, NMS, EXPLORE, DETECT, "live.restore()")
 

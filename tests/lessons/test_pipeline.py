@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_utils.lessons.pipeline import PARTS, pipeline, steps
+from course_utils.lessons.pipeline import PARTS, pipeline, pipeline_steps
 from course_utils.models.backbone import SmallResNet
 from course_utils.models.fast_rcnn import FastRCNN, RegionHead
 from course_utils.models.faster_rcnn import new_faster_rcnn
@@ -41,7 +41,9 @@ SHAPES = {
 def test_panels_have_the_shapes_of_what_goes_through(name):
     model = DETECTORS[name]().eval()
     before, names = model([IMAGE])[0], set(vars(model))
-    shown = {title: tuple(shape) for title, shape, _ in steps(model, IMAGE, CLASSES)}
+    shown = {
+        title: tuple(shape) for title, shape, _ in pipeline_steps(model, IMAGE, CLASSES)
+    }
     assert list(shown)[0] == "image" and list(shown)[-1] == "detections"
     assert shown["detections"] == tuple(before["boxes"].shape)
     for title, end in SHAPES[name].items():
