@@ -161,7 +161,7 @@ EXPLORERS = [
         lambda: tasks.five_tasks(Pictures(), [0, 1], Sure()),
         {"task": "semantic segmentation"},
     ),
-    (film, {"epoch": 1}),
+    (film, {"epoch": 0}),
     (
         lambda: roi_widgets.region_over_map(picture()[0], torch.rand(4, 5, 8)),
         {"x": 20.0},

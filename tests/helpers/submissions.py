@@ -20,7 +20,7 @@ checks.judge = remote.judge = judge = lambda *a: (True, "right")
 # Lines of an outcome, to all files that this process and its parent may have open.
 FORGED = """
 import json, os
-line = json.dumps({"mark": ["03.1 number of windows", True, "right"]}) + "\\n"
+line = json.dumps({"mark": ["03.1 pyramid of windows", True, "right"]}) + "\\n"
 for process in (os.getpid(), os.getppid()):
     for number in range(64):
         try:

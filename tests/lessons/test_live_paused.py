@@ -233,10 +233,10 @@ def test_a_change_that_cannot_be_given_back_loses_no_other(kernel, monkeypatch):
     kernel.run("def nms(*args):\n    return 7")
     give_back = live.LIVE.give_back
 
-    def fails(change):
+    def fails(change, **how):
         if change.name == "nms":
             raise TypeError("no way back")
-        return give_back(change)
+        return give_back(change, **how)
 
     monkeypatch.setattr(live.LIVE, "give_back", fails)
     with pytest.raises(TypeError, match="no way back"), live.paused():

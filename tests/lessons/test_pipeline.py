@@ -1,5 +1,6 @@
 """The picture of a pipeline shows what really goes through the detector."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -50,6 +51,7 @@ def test_panels_have_the_shapes_of_what_goes_through(name):
         assert shown[title][-len(end) :] == end, title
     figure = pipeline(model, IMAGE, CLASSES)
     assert [ax for ax in figure.axes if ax.get_title()], "titles"
+    plt.close(figure)
     # Nothing of the recording stays.
     assert set(vars(model)) == names
     assert not any(

@@ -363,7 +363,7 @@ def test_detectors_learn_one_image():
         [[6.0, 9, 22, 25], [38, 22, 60, 44], [0, 30, 20, 48], [20, 0, 60, 20]]
     )
     for model in detectors():
-        fit(model, [([image], [true])] * 10, 20, lr=5e-3)
+        fit(model, [([image], [true])] * 10, 20, lr=2e-3)
         model.eval()
         if type(model) is FastRCNN:
             detected = model.detections([image], [true["proposals"]])[0]

@@ -256,7 +256,8 @@ def test_nms_equals_torchvision_where_no_iou_is_the_threshold(generator):
 
 @pytest.mark.parametrize("threshold", [0.1, 0.2, 0.3, 0.4, 0.6, 0.8])
 def test_nms_equals_torchvision_at_the_threshold_in_one_precision(threshold):
-    # pitfall: boxes: IoU equal to the threshold. torchvision compares the IoU in the
+    # pitfall: boxes: IoU equal to the threshold
+    # torchvision compares the IoU in the
     # boxes' precision with a threshold of 64 bits: it agrees where both have 64.
     pair = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, round(10 * threshold)]])
     scores = torch.tensor([0.9, 0.8])

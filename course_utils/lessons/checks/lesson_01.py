@@ -175,7 +175,7 @@ CHAIN = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]])
 
 written(
     "01.2 NMS",
-    nms,
+    lambda boxes, scores, iou_threshold: nms(boxes, scores, iou_threshold),
     nms_inputs,
     edges={
         "no boxes at all": (torch.zeros(0, 4), torch.zeros(0), 0.5),
