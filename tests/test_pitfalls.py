@@ -570,7 +570,7 @@ def test_a_picture_is_replaced_in_place():
     seen = []
     image.observe(lambda change: seen.append(change["new"]), ["value", "height"])
     height = image.height
-    explorer.set(epoch=1)
+    explorer.set(epoch=0)
     assert explorer.box.children[-1] is image and image.height == height
     assert seen == [explorer.png], "one change, from picture to picture"
 

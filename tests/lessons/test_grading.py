@@ -357,7 +357,7 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     made.with_cell(wrong, made.PATCHED)
     made.write(wrong, tmp_path / "in" / "cheats.ipynb")
     hangs = made.with_cell(made.solution("04"), "1 / 0")
-    made.replaced(hangs, "    precision = [", "    while True: pass\n    precision = [")
+    made.replaced(hangs, "    points, hits = [", "    while True: pass\n    points, hits = [")
     made.write(hangs, tmp_path / "in" / "hangs.ipynb")
     eats = made.with_cell(made.solution("06"), made.EATING, 4)
     made.write(eats, tmp_path / "in" / "eats.ipynb")
@@ -367,9 +367,9 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "g.json").read_text())["outcomes"].values()
     marks = {o["student"]: [m[0] for m in o["marks"].values()] for o in found}
     notes = {o["student"]: " ".join(o["notes"]) for o in found}
-    # Where the imports take long, no time is left for the third one of `hangs`.
-    assert marks.pop("hangs") in ([True, False, True], [True, False])
-    assert marks == {"cheats": [False, True, True], "eats": [True]}
+    # Where the imports take long, no time is left for the others of `hangs`.
+    assert marks.pop("hangs")[:2] == [True, False]
+    assert marks == {"cheats": [False, True, True, True], "eats": [True]}
     assert "cell 3: ZeroDivisionError" in notes["hangs"]
     assert "no answer within" in (tmp_path / "g.csv").read_text()
     assert "more than 1.5 GB of memory" in notes["eats"]
