@@ -357,7 +357,9 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     made.with_cell(wrong, made.PATCHED)
     made.write(wrong, tmp_path / "in" / "cheats.ipynb")
     hangs = made.with_cell(made.solution("04"), "1 / 0")
-    made.replaced(hangs, "    points, hits = [", "    while True: pass\n    points, hits = [")
+    made.replaced(
+        hangs, "    points, hits = [", "    while True: pass\n    points, hits = ["
+    )
     made.write(hangs, tmp_path / "in" / "hangs.ipynb")
     eats = made.with_cell(made.solution("06"), made.EATING, 4)
     made.write(eats, tmp_path / "in" / "eats.ipynb")
