@@ -115,7 +115,7 @@ def pipeline(model, image, classes):
 
     image (3, H, W) in 0..1; classes: names without background. Proposals and
     detections are drawn as far as they are likely, maps as the mean over channels of
-    their size. Returns the figure. Lessons 05 to 11.
+    their size. Returns the figure. For lessons 05 to 11.
     """
     shown = pipeline_steps(model, image, classes)
     columns = min(4, len(shown))
