@@ -5,6 +5,9 @@
     python -m bench faster                train Faster R-CNN, ours and torchvision's
     python -m bench localizer             lesson 02's training with three seeds, 6 min
     python -m bench training              how good ours is after its first minutes
+    python -m bench roi                   RoI pooling against RoIAlign in one detector
+    python -m bench held_out              an RPN that is never told of one class, 3 min
+    python -m bench ablations             Faster R-CNN, one change at a time, 8 min
     python -m bench sliders [LESSON ...]  how soon the explorers react
     python -m bench threads [ROUNDS]      what idle threads cost
 
@@ -21,6 +24,9 @@ JOBS = {
     "faster": "training.bench_faster",
     "localizer": "localizer.bench_localizer",
     "training": "training.bench_training",
+    "roi": "roi_layer.bench_roi_layer",
+    "held_out": "held_out.bench_held_out",
+    "ablations": "ablations.bench_ablations",
     "sliders": "sliders.bench_sliders",
     "threads": "threads.main",
 }

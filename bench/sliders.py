@@ -44,7 +44,7 @@ def trained_detectors(num_classes):
 
 def settings_and_times(models, root):
     """The two tables of lesson 10, on few pictures."""
-    counts = 10, 25, 50, 100, 200
+    counts = dict.fromkeys(models, (10, 25, 50, 100, 200)) | {"single shot": (300,)}
     some = [Scenes(VOCDataset(root, "test", first=n)) for n in (8, 2)]
     tables = compare_detectors.settings_table(models, some[0], counts, (0.3, 0.5, 0.7))
     return *tables, compare_detectors.phase_times(models, some[1], counts)

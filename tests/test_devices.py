@@ -51,7 +51,12 @@ from course_utils.evaluation.average_precision import (
     ignored_objects,
     score_class,
 )
-from course_utils.evaluation.compare import phase_times, run_all, score_regions
+from course_utils.evaluation.compare import (
+    images_per_second,
+    phase_times,
+    run_all,
+    score_regions,
+)
 from course_utils.evaluation.intervals import share_interval
 from course_utils.evaluation.mistakes import sort_mistakes
 from course_utils.evaluation.predict import localize_scores, predict
@@ -114,7 +119,12 @@ from course_utils.ops.boxes import (
     to_center,
     xywh_to_xyxy,
 )
-from course_utils.ops.matching import assign_targets, match_boxes, sample_balanced
+from course_utils.ops.matching import (
+    assign_targets,
+    check_finite,
+    match_boxes,
+    sample_balanced,
+)
 from course_utils.ops.nms import batched_nms, check_scored, nms
 from course_utils.ops.postprocess import filter_proposals, postprocess_detections
 from course_utils.ops.targets import (
@@ -249,6 +259,7 @@ OPS = {
         lambda b, s, k: batched_nms(b, s, k, 0.25), A, SCORES, LABELS),
     "match_boxes": (lambda a, b: match_boxes(a, b, 0.625, 0.25, True), A, B),
     "match_boxes, no object": (match_boxes, A, B[:0]),
+    "check_finite": (lambda a: check_finite(a, "a"), A),
     "assign_targets": (assign_targets, A, TARGET),
     "sample_balanced": (lambda k: sample_balanced(k, 3), LABELS),
     "round_half_away": (roi.round_half_away, MAPS),
@@ -256,6 +267,7 @@ OPS = {
     "split_regions": (lambda r: roi.split_regions(r, 2), WITH_IMAGE),
     "reorder": (roi.reorder, A, torch.tensor([2, 0, 3, 1])),
     "at_least_float32": (roi.at_least_float32, A),
+    "sample_points": (lambda a, b: roi.sample_points(a, b, 3, -1), A[:, 0], A[:, 2]),
     "sampling_matrix": (
         lambda a, b: roi.sampling_matrix(a, b, 3, 9, -1), A[:, 0], A[:, 2]),
     "align_by_matrices": (
@@ -344,6 +356,7 @@ OPS = {
 NO_OPS = {
     *("greedy_nms", "count_votes", "spread_out", "search_one_space", "sliding_windows"),
     *("pool_bins", "scatter_bins", "as_pair", "image_name", "count_rows", "as_image"),
+    "image_of_each",
     *("number_regions", "region_shapes", "region_histograms", "join_regions"),
     *("all_runs", "rank_boxes", "overlaps", "outside", "score_image", "class_result"),
     *("checked_settings", "draw_images", "interval_of", "resampled_ap"),
@@ -355,12 +368,14 @@ NO_OPS = {
         "report",
         "cpu_array",
         "mean_length",
+        "fit_svm",
         "train_svm",
         "train_svms",
         "boxes_anywhere",
     ),
     "dataset_proposals",  # reads files
     *("region_features", "cached_features", "mirrored_features", "known_regions"),
+    *("regression_pairs", "join_facts"),
     *(
         "train_rcnn",
         "fit_svms_and_regressors",
@@ -370,6 +385,7 @@ NO_OPS = {
     ),
     *("train_on_crops", "train_on_scenes", "train_single_shot", "keep_features"),
     *("predict", "cell_anchors", "average_by_look"),  # below
+    *("close_ups", "look_twice"),  # of pictures in memory, by predict
     *("positive_numbers", "collate", "as_array", "arrays_of", "scorer_input"),
     *("color_codes", "color_space", "texture_codes", "slope_codes", "similarity"),
     *("describe_regions", "group_regions"),  # loops over arrays of one picture
@@ -386,6 +402,7 @@ NO_OPS = {
         "detections_from",
     ),
     *("settings_table", "phase_times", "pareto_front"),
+    *("run_timed", "phase_medians", "images_per_second"),
 }
 ROOMS = [
     importlib.import_module(module.name)
@@ -625,7 +642,8 @@ def test_comparisons_on_the_second_device(name, device):
         scenes = Scenes(classes)
         numbers = score_regions(model, IMAGE, 10)
         found = run_all(model, scenes, 10)
-        assert phase_times({name: model}, scenes, (5,))
+        assert phase_times({name: model}, scenes, {name: (5,)})
+        assert images_per_second(model, [IMAGE, IMAGE], 2, 1)[0] > 0
         results.append((numbers, found["map"], found["detections"]))
     same(*results, torch.device("cpu"))
 

@@ -651,7 +651,10 @@ def test_bars_are_off_in_ci_and_on_for_people(monkeypatch, capfd):
         for cell in code_cells(path):
             for output in cell.outputs:
                 assert output.get("name") != "stderr", path.name
-                assert not re.search(r"it/s|\d%\|", json.dumps(output)), path.name
+                said = {k: v for k, v in output.items() if k != "data"}
+                data = output.get("data", {})  # a picture's letters may say anything
+                said["data"] = {k: v for k, v in data.items() if "image" not in k}
+                assert not re.search(r"it/s|\d%\|", json.dumps(said)), path.name
 
 
 # --- environment ------------------------------------------------------------------

@@ -1,11 +1,17 @@
 """All detectors of the course on the same images: accuracy, time by phase, size."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
-from course_utils.core.devices import device_of, predict_one, to_device
+from course_utils.core.devices import (
+    device_of,
+    predict_one,
+    to_device,
+    wait_for_device,
+)
 from course_utils.core.timing import Timer
 from course_utils.data.datasets import Scenes
 from course_utils.evaluation.average_precision import evaluate
@@ -14,20 +20,46 @@ from course_utils.ops.postprocess import postprocess_detections
 from course_utils.ops.targets import Detections
 
 
+def run_timed(
+    model: Detector, scenes: Scenes, num_proposals: int, warm_up: int = 3
+) -> tuple[list[Detections], list[dict[str, float]]]:
+    """The detections of each scene, one scene at a time, and its {phase: seconds}.
+
+    scenes: a `datasets.Scenes`; num_proposals: of each image; warm_up: scenes that go
+    through before the clock counts. Proposals are made anew for each scene, never read
+    from the cache, and their time is that of the phase ``proposals``. Lesson 10.
+    """
+    model.eval().num_proposals = num_proposals
+    for i in range(min(warm_up, len(scenes))):
+        predict_one(model, scenes[i][0])
+    detections, seconds = [], []
+    for i in range(len(scenes)):
+        model.timer = Timer()
+        detections.append(predict_one(model, scenes[i][0]))
+        seconds.append(dict(model.timer.seconds))
+    return detections, seconds
+
+
+def phase_medians(seconds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """{phase: milliseconds}: of each phase the median over the scenes.
+
+    seconds: {phase: seconds} of each scene, as from `run_timed`. Lesson 10.
+    """
+    return {
+        phase: 1000 * float(np.median([row[phase] for row in seconds]))
+        for phase in seconds[0]
+    }
+
+
 def run_all(model: Detector, scenes: Scenes, num_proposals: int) -> dict:
     """Score a detector on all scenes, one at a time, with a clock on each phase.
 
-    scenes: a `datasets.Scenes`; num_proposals: of each image. Returns the numbers of
-    `evaluate` and ``ms``, {phase: milliseconds an image}, proposals included.
-    Lesson 10.
+    Arguments as in `run_timed`. Returns the numbers of `evaluate`, ``found``, the
+    detections of each scene, and ``ms``, {phase: milliseconds an image}. Lesson 10.
     """
-    model.eval().num_proposals = num_proposals
-    predict_one(model, scenes[0][0])  # warm up
-    model.timer = Timer()
-    detections = [predict_one(model, scenes[i][0]) for i in range(len(scenes))]
-    spent = model.timer.seconds
-    ms = {phase: 1000 * value / len(scenes) for phase, value in spent.items()}
-    return evaluate(detections, scenes.targets, scenes.classes) | {"ms": ms}
+    found, seconds = run_timed(model, scenes, num_proposals)
+    scores = evaluate(found, scenes.targets, scenes.classes)
+    return scores | {"found": found, "ms": phase_medians(seconds)}
 
 
 def score_regions(
@@ -51,31 +83,35 @@ def detections_from(
     num_proposals: int,
     nms_iou: float,
 ) -> Detections:
-    """The detections, had the model looked at its best `num_proposals` only."""
+    """The detections, had the model looked at its best `num_proposals` only.
+
+    scored: of `score_regions`; size: (height, width) of the image. Lesson 10.
+    """
     scores, boxes = (part[:num_proposals] for part in scored)
     return postprocess_detections(scores, boxes, size, model.min_score, nms_iou)
 
 
 def settings_table(
-    models: dict[str, Detector],
+    models: Mapping[str, Detector],
     scenes: Scenes,
-    counts: Sequence[int],
+    counts: Mapping[str, Sequence[int]],
     nms_ious: Sequence[float],
 ) -> tuple[dict, dict]:
     """mAP@0.5 at all settings: {(name, num_proposals, nms_iou): mAP}, and the scores.
 
-    counts: the numbers of proposals to try. The second is
+    counts: the numbers of proposals to try, {name: numbers}. The second is
     {name: [score_regions of each scene]}. Lesson 10.
     """
     scored = {
         name: [
-            score_regions(model, scenes[i][0], max(counts)) for i in range(len(scenes))
+            score_regions(model, scenes[i][0], max(counts[name]))
+            for i in range(len(scenes))
         ]
         for name, model in models.items()
     }
     size, table = tuple(scenes[0][0].shape[1:]), {}
     for name, model in models.items():
-        for count in counts:
+        for count in counts[name]:
             for iou in nms_ious:
                 detections = [
                     detections_from(part, model, size, count, iou)
@@ -87,26 +123,45 @@ def settings_table(
 
 
 def phase_times(
-    models: dict[str, Detector], scenes: Scenes, counts: Sequence[int]
+    models: Mapping[str, Detector],
+    scenes: Scenes,
+    counts: Mapping[str, Sequence[int]],
 ) -> dict:
-    """{(name, num_proposals): {phase: ms}}: the median over scenes. Lesson 10."""
-    times = {}
-    for name, model in models.items():
-        for count in counts:
-            model.eval().num_proposals = count
-            rows = []
-            for i in range(len(scenes)):
-                model.timer = Timer()
-                predict_one(model, scenes[i][0])
-                rows.append(model.timer.seconds)
-            times[name, count] = {
-                phase: 1000 * float(np.median([row[phase] for row in rows]))
-                for phase in rows[0]
-            }
-    return times
+    """{(name, num_proposals): {phase: milliseconds}}, see `phase_medians`.
+
+    One scene warms up for each setting. Arguments as in `settings_table`. Lesson 10.
+    """
+    return {
+        (name, count): phase_medians(run_timed(model, scenes, count, 1)[1])
+        for name, model in models.items()
+        for count in counts[name]
+    }
 
 
-def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
+def images_per_second(
+    model: nn.Module, images: Sequence[Tensor], batch: int, repeats: int = 3
+) -> list[float]:
+    """How many images a detector does in a second, `batch` at a time, in each repeat.
+
+    images: (3, H, W) each; they lie on the model's device before the clock starts, and
+    the first batch goes through once before. Lesson 10.
+    """
+    model.eval()
+    images = [image.to(device_of(model)) for image in images]
+    batches = [images[i : i + batch] for i in range(0, len(images), batch)]
+    model(batches[0])  # warm up
+    rates = []
+    for _ in range(repeats):
+        wait_for_device()
+        start = time.perf_counter()
+        for some in batches:
+            model(some)
+        wait_for_device()
+        rates.append(len(images) / (time.perf_counter() - start))
+    return rates
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
     """The names of {name: (ms, accuracy)} that no other beats in both.
 
     A point is beaten if another is at least as fast and as accurate, and better in one

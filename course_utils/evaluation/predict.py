@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.core.devices import device_of, to_device
+from course_utils.data.datasets import SmallImages
+from course_utils.data.transforms import cut_square
 from course_utils.models.localizer import left_to_right
 from course_utils.ops.boxes import box_iou
-from course_utils.ops.targets import Detections
+from course_utils.ops.targets import Detections, as_float
 
 
 @torch.no_grad()
@@ -42,3 +44,50 @@ def localize_scores(
         right.append((found_labels == labels).float())
         ious.append(box_iou(found_boxes, boxes).diagonal())
     return torch.cat(right).mean().item(), torch.cat(ious).mean().item()
+
+
+def close_ups(
+    dataset: Sequence, boxes: Sequence[Tensor], side: int = 40
+) -> list[tuple[Tensor, dict]]:
+    """The box of each image, cut out as `ObjectCrops` does: a list of items to predict.
+
+    dataset: items (image, target); boxes: (4,) pixels for each. Lesson 02.
+    """
+    crops: list[tuple[Tensor, dict]] = []
+    for i, box in enumerate(boxes):
+        center, half = (box[:2] + box[2:]) / 2, 0.625 * (box[2:] - box[:2]).max()
+        square = torch.cat([center - half, center + half])
+        crops.append((as_float(cut_square(dataset[i][0], square, side)), {}))
+    return crops
+
+
+def look_twice(
+    model: nn.Module, classifier: nn.Module, dataset: Sequence, size: tuple[int, int]
+) -> list[list[Detections]]:
+    """One object's box and label from several looks, without any training.
+
+    model: a `Localizer` of images of `size` (height, width); classifier: of crops;
+    dataset: full-size images. The box is the mean of image and mirror image; the label
+    is the surest of three: theirs, and the classifier's of the close-up. Returns lists
+    of detections of small images: one look, both ways round, and with the close-up.
+    Source: averaging over mirrored images, Krizhevsky et al. 2012, section 4.1.
+    Lesson 02.
+    """
+    pictures = SmallImages(dataset, size)
+    small = [pictures[i] for i in range(len(pictures))]
+    plain = predict(model, small)
+    other = predict(model, [(image.flip(2), target) for image, target in small])
+    for found in other:
+        x1, y1, x2, y2 = found["boxes"][0]
+        found["boxes"] = torch.stack([size[1] - x2, y1, size[1] - x1, y2])[None]
+    boxes = [(a["boxes"] + b["boxes"]) / 2 for a, b in zip(plain, other)]
+    zoom = [dataset[i][0].shape[1] / size[0] for i in range(len(small))]
+    near = predict(
+        classifier, close_ups(dataset, [b[0] * z for b, z in zip(boxes, zoom)])
+    )
+    looks = list(zip(plain, other, near))
+    steps = [plain]
+    for count in (2, 3):
+        surest = [max(some[:count], key=lambda a: float(a["scores"])) for some in looks]
+        steps.append([{**a, "boxes": box} for a, box in zip(surest, boxes)])
+    return steps

@@ -23,6 +23,7 @@ from PIL import Image
 
 from course_utils.core.files import write_whole
 from course_utils.lessons.notebooks import (
+    fingerprint,
     lessons,
     source_of,
     tags,
@@ -103,6 +104,7 @@ def clean(notebook):
             cell.metadata.pop(key, None)
         if cell.cell_type != "code":
             continue
+        cell.metadata["ran"] = fingerprint(cell.source)  # see hygiene
         if "drop-output" in tags(cell):
             cell.outputs = []
         for output in list(cell.outputs):

@@ -9,7 +9,14 @@ import statistics
 import nbformat
 
 from course_utils.core.settings import REPOSITORY
-from course_utils.lessons.notebooks import TAUGHT, lessons, source_of, tags, taught_name
+from course_utils.lessons.notebooks import (
+    TAUGHT,
+    fingerprint,
+    lessons,
+    source_of,
+    tags,
+    taught_name,
+)
 
 # Homes, mounted drives and drive letters have no place in a lesson.
 ABSOLUTE_PATH = re.compile(r"(?<![\w/.:])(/(?:home|root|Users|tmp|mnt)/|[A-Z]:\\\\)")
@@ -93,6 +100,8 @@ def cell_faults(cell):
     for output in cell.get("outputs", []):
         if output.output_type == "error" or output.get("name") == "stderr":
             faults.append("an error or a warning is saved in its output")
+    if cell.metadata.get("ran", now := fingerprint(cell.source)) != now:
+        faults.append("was changed after it ran; run the lesson again")
     name = taught_name(cell)
     if name and cell.source != source_of(name):
         faults.append(f"differs from {name}; run authoring sync")

@@ -1,5 +1,6 @@
 """The lesson notebooks: where they lie, and what each of them teaches."""
 
+import ast
 import importlib
 import inspect
 import re
@@ -7,6 +8,7 @@ import textwrap
 
 import nbformat
 
+from course_utils.core.files import content_key
 from course_utils.core.settings import REPOSITORY
 
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -53,6 +55,8 @@ TAUGHT = {
         "models.localizer.localize_loss",
         "models.localizer.average_by_look",
         "models.localizer.Localizer",
+        "evaluation.predict.close_ups",
+        "evaluation.predict.look_twice",
     ],
     "03_region_proposals": [
         "proposals.selective_search.sliding_windows",
@@ -107,25 +111,62 @@ TAUGHT = {
     "05_rcnn": [
         "models.rcnn.warp_regions",
         "training.rcnn_stages.region_targets",
+        "training.rcnn_stages.known_regions",
+        "training.rcnn_stages.join_facts",
         "models.rcnn.RegionNet",
+        "training.rcnn_stages.RegionBatches.__iter__",
+        "training.rcnn_stages.RegionBatches.sample",
+        "models.rcnn.region_features",
+        "training.rcnn_stages.cached_features",
+        "training.svm.fit_svm",
+        "models.rcnn.decision_function",
         "training.svm.train_svm",
+        "training.svm.train_svms",
+        "training.svm.mean_length",
         "training.svm.ridge",
+        "training.svm.train_box_regression",
+        "training.rcnn_stages.mirrored_features",
+        "training.rcnn_stages.regression_pairs",
+        "models.rcnn.RCNN.set_svms_and_regressors",
+        "models.rcnn.RCNN.score_features",
         "ops.postprocess.postprocess_detections",
+        "models.rcnn.RCNN.__init__",
+        "models.rcnn.RCNN.score_regions",
+        "models.rcnn.RCNN.forward",
+        "training.rcnn_stages.fit_svms_and_regressors",
     ],
     "06_roi_pooling": [
         "ops.roi.round_half_away",
         "ops.roi.bin_edges",
         "ops.roi.pool_bins",
+        "ops.roi.scatter_bins",
         "ops.roi.MaxOverBins",
+        "ops.roi.roi_pool",
+        "ops.roi.sample_points",
         "ops.roi.sampling_matrix",
         "ops.roi.align_by_matrices",
+        "ops.roi_sparse.weighing_cells",
+        "ops.roi_sparse.gather_cells",
         "ops.roi.roi_align",
     ],
     "07_fast_rcnn": [
         "models.fast_rcnn.RegionHead",
+        "ops.matching.match_boxes",
+        "ops.matching.assign_targets",
         "ops.matching.sample_balanced",
         "models.fast_rcnn.sample_regions",
         "models.fast_rcnn.head_loss",
+        "models.fast_rcnn.FastRCNN.__init__",
+        "models.fast_rcnn.FastRCNN.losses",
+        "models.fast_rcnn.FastRCNN.pooled",
+        "models.fast_rcnn.FastRCNN.region_losses",
+        "models.fast_rcnn.score_boxes",
+        "models.fast_rcnn.FastRCNN.detections",
+        "models.fast_rcnn.FastRCNN.forward",
+        "models.fast_rcnn.FastRCNN.propose",
+        "models.fast_rcnn.FastRCNN.score_regions",
+        "ops.batches.stack_images",
+        "models.backbone.freeze",
         "models.fast_rcnn.compress",
     ],
     "08_region_proposal_network": [
@@ -133,12 +174,30 @@ TAUGHT = {
         "models.rpn.RPNHead",
         "models.rpn.rpn_loss",
         "ops.postprocess.filter_proposals",
+        "models.rpn.best_first",
+        "models.rpn.RPN.__init__",
+        "models.rpn.RPN.forward",
+        "models.rpn.RPN.losses",
+        "models.rpn.RPN.proposals",
+        "models.rpn.ProposalNet",
     ],
     "09_faster_rcnn": [
         "models.faster_rcnn.FasterRCNN",
+        "models.faster_rcnn.new_faster_rcnn",
+        "training.recipes.train_faster_rcnn",
+        "training.four_steps.WithProposals",
         "training.four_steps.train_in_four_steps",
     ],
     "10_speed_and_accuracy": [
+        "evaluation.compare.run_timed",
+        "evaluation.compare.phase_medians",
+        "evaluation.compare.run_all",
+        "evaluation.compare.model_megabytes",
+        "evaluation.compare.images_per_second",
+        "evaluation.compare.score_regions",
+        "evaluation.compare.detections_from",
+        "evaluation.compare.settings_table",
+        "evaluation.compare.phase_times",
         "evaluation.compare.pareto_front",
     ],
     "11_single_shot": [
@@ -200,3 +259,20 @@ def title_of(path):
         if cell.cell_type == "markdown" and found:
             return found[1]
     raise ValueError(f"{path.name}: no '# title' in any text cell")
+
+
+def fingerprint(source):
+    """A short hash of a cell's code; docstrings and lines of comment do not count."""
+    lines = source.splitlines()
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:  # a magic command
+        nodes = []
+    for node in nodes:
+        defines = isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        if defines and ast.get_docstring(node):
+            text = node.body[0]
+            for row in range(text.lineno - 1, text.end_lineno):
+                lines[row] = ""
+    code = [line for line in lines if line.strip() and line.lstrip()[0] != "#"]
+    return content_key(*code)

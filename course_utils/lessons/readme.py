@@ -10,6 +10,7 @@ from course_utils.core.settings import REPOSITORY
 from course_utils.lessons.notebooks import NOTEBOOKS, lessons, title_of
 
 RESULTS = REPOSITORY / "data" / "results"
+NONE = "–"  # for a phase that a detector has not: it is not 0 ms
 
 
 def lesson_table():
@@ -34,9 +35,10 @@ def results_table():
         "|---" * (4 + len(phases)) + "|",
     ]
     for name in names:
-        split = [found.get(f"ms {phase} {name}", 0.0) for phase in phases]
-        cells = [f"{found[f'{key} {name}']:.3f}" for key in ("map50", "map")]
-        cells += [f"{ms:.1f}" for ms in (sum(split), *split)]
+        split = [found.get(f"ms {phase} {name}") for phase in phases]
+        cells = [with_interval(found, key, name) for key in ("map50", "map")]
+        cells.append(f"{sum(ms or 0 for ms in split):.1f}")
+        cells += [NONE if ms is None else f"{ms:.1f}" for ms in split]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines.append("")
     steps = ("R-CNN", "Fast R-CNN"), ("Fast R-CNN", "Faster R-CNN")
@@ -51,6 +53,13 @@ def results_table():
             " proposals left out"
         )
     return "\n".join(lines)
+
+
+def with_interval(found, key, name):
+    """A detector's score as text, with its interval where the lesson wrote one."""
+    text = f"{found[f'{key} {name}']:.3f}"
+    ends = [found.get(f"{end} {key} {name}") for end in ("low", "high")]
+    return text if None in ends else "{} [{:.3f}, {:.3f}]".format(text, *ends)
 
 
 def photos_table():
@@ -72,11 +81,11 @@ def photos_table():
 
 
 def results_picture():
-    """The README's picture, PNG bytes: lesson 10's explorer as it was saved."""
+    """The README's picture, PNG bytes: lesson 10's Pareto plot as it was saved."""
     for cell in nbformat.read(NOTEBOOKS / "10_speed_and_accuracy.ipynb", 4).cells:
-        if "widgets.speed_and_accuracy(" in cell.source:
+        if "widgets.draw_pareto(" in cell.source:
             return base64.b64decode(cell.outputs[-1].data["image/png"])
-    raise ValueError("lesson 10 has no cell with widgets.speed_and_accuracy")
+    raise ValueError("lesson 10 has no cell with widgets.draw_pareto")
 
 
 def result_file(path):

@@ -14,7 +14,7 @@ from course_utils.ops.batches import stack_images
 from course_utils.ops.boxes import BOX_DELTA_STDS, decode_boxes, encode_boxes
 from course_utils.ops.matching import assign_targets, sample_balanced
 from course_utils.ops.postprocess import postprocess_detections
-from course_utils.ops.roi import roi_pool
+from course_utils.ops.roi import roi_align
 from course_utils.ops.targets import Detections, Target, check_targets
 from course_utils.proposals.selective_search import selective_search
 
@@ -98,10 +98,10 @@ class FastRCNN(nn.Module):
     """The whole detector; its proposals come from outside.
 
     backbone: images (B, 3, H, W) -> features, one cell for `stride` pixels; head: a
-    `RegionHead`; pool: `roi_pool` or `roi_align`; num_proposals: of a test image;
-    batch_size_per_image: regions sampled from each training image; min_score, nms_iou:
-    see `postprocess_detections`; prepare: makes of a list of images one batch for the
-    backbone, and their sizes, by default `stack_images`.
+    `RegionHead`; pool: `roi_align`, or `roi_pool` as in the paper; num_proposals: of a
+    test image; batch_size_per_image: regions sampled from each training image;
+    min_score, nms_iou: see `postprocess_detections`; prepare: makes of a list of images
+    one batch for the backbone, and their sizes, by default `stack_images`.
 
     model(images, targets) in training mode gives the losses ``class`` and ``box``;
     targets hold ``proposals`` (N, 4) as well. model(images) in evaluation mode runs
@@ -117,7 +117,7 @@ class FastRCNN(nn.Module):
         backbone: nn.Module,
         head: RegionHead,
         stride: int = 8,
-        pool: Callable = roi_pool,
+        pool: Callable = roi_align,
         num_proposals: int | None = 200,
         batch_size_per_image: int = 64,
         min_score: float = 0.02,
@@ -215,7 +215,7 @@ class FastRCNN(nn.Module):
 def compress(layer: nn.Linear, rank: int) -> nn.Sequential:
     """A linear layer as two small ones, by singular value decomposition.
 
-    (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V, cut off after
+    (D_out, D_in) weights become rank * (D_in + D_out): W is near U S V^T, cut off after
     the `rank` largest singular values, on the layer's device. Raises ValueError for a
     rank that the layer cannot have. Source: Fast R-CNN, section 3.1. Lesson 07.
     """

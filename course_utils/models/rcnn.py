@@ -42,22 +42,19 @@ def warp_regions(
     stands the image's mean colour. Raises ValueError if the frame leaves no room.
     Source: R-CNN, appendix A. Lesson 05.
     """
-    image, boxes = image.float(), boxes.float()
-    height, width = image.shape[1:]
-    x1, y1, x2, y2 = boxes.unbind(1)
     inner = side - 2 * context
     if inner < 1:
         raise ValueError(f"side {side} leaves no room inside context {context}")
+    image, boxes = image.float(), boxes.float()[:, None]  # (N, 1, 4)
+    corner, end = boxes[..., :2], boxes[..., 2:]
     # Pixel centers of the square, in parts of the box: 0 is its left edge, 1 its right.
     place = (torch.arange(side, device=boxes.device) + 0.5 - context) / inner
-    x = (x1[:, None] + place * (x2 - x1)[:, None]) * 2 / width - 1  # -1 .. 1
-    y = (y1[:, None] + place * (y2 - y1)[:, None]) * 2 / height - 1
-    n = len(boxes)
-    grid = torch.stack(
-        [x[:, None].expand(n, side, side), y[:, :, None].expand(n, side, side)], 3
-    )
+    size = torch.tensor(image.shape[:0:-1], device=boxes.device)  # width, height
+    points = (corner + place[:, None] * (end - corner)) * 2 / size - 1  # -1 .. 1
+    x, y = points[:, None, :, 0], points[:, :, None, 1]
+    grid = torch.stack(torch.broadcast_tensors(x, y), 3)  # (N, side, side, 2)
     mean = image.mean((1, 2), keepdim=True)
-    images = (image - mean)[None].expand(n, -1, -1, -1)
+    images = (image - mean).expand(len(boxes), -1, -1, -1)
     return F.grid_sample(images, grid, align_corners=False) + mean
 
 

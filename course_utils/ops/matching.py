@@ -9,6 +9,16 @@ from course_utils.ops.boxes import box_iou
 from course_utils.ops.targets import Target
 
 
+def check_finite(boxes: Tensor, name: str) -> None:
+    """Raises ValueError, with the row, if boxes (N, 4) hold NaN or infinity."""
+    if not boxes.isfinite().all():
+        row = int((~boxes.isfinite()).nonzero()[0, 0])
+        raise ValueError(
+            f"{name}[{row}] = {boxes[row].tolist()} is not finite: a network that"
+            " diverged makes such boxes; lower its learning rate"
+        )
+
+
 def match_boxes(
     boxes: Tensor,
     gt_boxes: Tensor,
@@ -23,19 +33,13 @@ def match_boxes(
     below `negative`, and -2 (neither) between the two. force_best: the box that
     overlaps an object most is positive whatever its IoU, if they touch at all; it
     stays tied to the object that *it* overlaps most. IoU and limits are compared in
-    float32. Raises ValueError if negative is above positive, and for NaN boxes. Source:
-    R-CNN, Girshick et al. 2014, section 2.3; Faster R-CNN, Ren et al. 2015, section
-    3.1.2 (force_best). Lessons 05 and 08.
+    float32. Raises ValueError if negative is above positive, and for NaN boxes.
+    Source: Fast R-CNN, section 2.3; Faster R-CNN, section 3.1.2. Lesson 07.
     """
     if negative > positive:
         raise ValueError(f"negative = {negative} must not exceed positive = {positive}")
-    for name, given in ("boxes", boxes), ("gt_boxes", gt_boxes):
-        if not given.isfinite().all():
-            row = int((~given.isfinite()).nonzero()[0, 0])
-            raise ValueError(
-                f"{name}[{row}] = {given[row].tolist()} is not finite: a network that"
-                " diverged makes such boxes; lower its learning rate"
-            )
+    check_finite(boxes, "boxes")
+    check_finite(gt_boxes, "gt_boxes")
     if len(gt_boxes) == 0 or len(boxes) == 0:
         none = torch.full((len(boxes),), -1, device=boxes.device)
         return none, torch.zeros(len(boxes), device=boxes.device)

@@ -83,35 +83,29 @@ def bin_edges(
 
 
 @njit(parallel=True)
-def pool_bins(features, image, top, bottom, left, right, remember):
+def pool_bins(features, image, top, bottom, left, right):
     """Largest value of each bin and channel, and the cell where it stands.
 
     features (B, H, W, C); image (R,); top, bottom (R, P); left, right (R, Q), half-open
     -> values (R, P, Q, C), cells (R, P, Q, C) int32, row * W + column, -1 where a bin
-    is empty; its value is 0. Only a gradient needs the cells: without `remember` they
-    are not written, which saves time. Lesson 06.
+    is empty; its value is 0. Lesson 06.
     """
-    _, _, width, channels = features.shape
-    shape = (len(image), top.shape[1], left.shape[1], channels)
-    values = np.empty(shape, features.dtype)
-    cells = np.empty(shape if remember else (1, 1, 1, channels), np.int32)
+    width, channels = features.shape[2:]
+    shape = len(image), top.shape[1], left.shape[1], channels
+    values, cells = np.zeros(shape, features.dtype), np.empty(shape, np.int32)
     for r in prange(len(image)):
         for p in range(top.shape[1]):
             for q in range(left.shape[1]):
-                value = values[r, p, q]
-                cell = cells[r, p, q] if remember else cells[0, 0, 0]
-                y1, y2, x1, x2 = top[r, p], bottom[r, p], left[r, q], right[r, q]
-                value[:] = -np.inf if y1 < y2 and x1 < x2 else 0
-                if remember:
-                    cell[:] = -1
-                for y in range(y1, y2):
-                    for x in range(x1, x2):
-                        here, place = features[image[r], y, x], y * width + x
+                value, cell = values[r, p, q], cells[r, p, q]
+                cell[:] = -1
+                if top[r, p] < bottom[r, p] and left[r, q] < right[r, q]:
+                    value[:] = -np.inf
+                for y in range(top[r, p], bottom[r, p]):
+                    for x in range(left[r, q], right[r, q]):
+                        here = features[image[r], y, x]
                         for c in range(channels):
                             if here[c] > value[c]:
-                                value[c] = here[c]
-                                if remember:
-                                    cell[c] = place
+                                value[c], cell[c] = here[c], y * width + x
     return values, cells
 
 
@@ -147,8 +141,7 @@ class MaxOverBins(torch.autograd.Function):
         maps = at_least_float32(features.detach().cpu())
         last = maps.permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
         arrays = [b.cpu().numpy() for b in bins]
-        wanted = ctx.needs_input_grad[0]
-        values, cells = pool_bins(last.numpy(), *arrays, wanted)
+        values, cells = pool_bins(last.numpy(), *arrays)
         ctx.cells, ctx.image, ctx.shape = cells, arrays[0], last.shape
         values = torch.from_numpy(values).to(features)
         return values.permute(0, 3, 1, 2)  # (R, C, P, Q)
@@ -163,6 +156,12 @@ class MaxOverBins(torch.autograd.Function):
         scatter_bins(*arrays, get_num_threads())
         out = out.view(b, h, w, c).permute(0, 3, 1, 2).to(gradient)
         return out, None, None, None, None, None
+
+
+def image_of_each(parts: list[Tensor]) -> Tensor:
+    """The number of its image for each region of a list: (R,) int64. Lesson 06."""
+    counts = torch.tensor([len(part) for part in parts], dtype=torch.int64)
+    return torch.arange(len(parts)).repeat_interleave(counts)
 
 
 def roi_pool(
@@ -182,13 +181,11 @@ def roi_pool(
     """
     p, q = as_pair(output_size)
     parts, order = split_regions(regions, len(features))
-    image = torch.arange(len(parts)).repeat_interleave(
-        torch.tensor([len(part) for part in parts], dtype=torch.int64)
-    )  # on the CPU, where it is read
     x1, y1, x2, y2 = round_half_away(torch.cat(parts).float() * spatial_scale).unbind(1)
     rows = bin_edges(y1, y2, p, features.shape[2])
     columns = bin_edges(x1, x2, q, features.shape[3])
-    return reorder(MaxOverBins.apply(features, image, *rows, *columns), order)
+    pooled = MaxOverBins.apply(features, image_of_each(parts), *rows, *columns)
+    return reorder(pooled, order)
 
 
 def reorder(values: Tensor, order: Tensor | None) -> Tensor:
@@ -196,36 +193,45 @@ def reorder(values: Tensor, order: Tensor | None) -> Tensor:
     return values if order is None else values[order.argsort().to(values.device)]
 
 
+def sample_points(
+    low: Tensor, size: Tensor, bins: int, samples: int
+) -> tuple[Tensor, Tensor]:
+    """Where each bin of a region takes its samples, along one axis.
+
+    low, size: (R,) where the region begins and how long it is, in cells. Each of `bins`
+    parts has `samples` points, evenly spaced (-1: as many as it covers cells, rounded
+    up). Returns points (R, bins, S), and (R,) how many of the S count. Lesson 06.
+    """
+    step = size / bins  # (R,)
+    count = torch.full_like(step, samples) if samples > 0 else step.ceil().clamp(min=0)
+    most = max(int(count.max()), 1) if len(count) else 1
+    number = torch.arange(most, device=low.device)
+    place = (number + 0.5) / count.clamp(min=1)[:, None]  # (R, S), parts of a bin
+    place = torch.arange(bins, device=low.device)[:, None] + place[:, None]
+    return low[:, None, None] + place * step[:, None, None], count
+
+
 def sampling_matrix(
     low: Tensor, high: Tensor, bins: int, cells: int, samples: int, aligned: bool = True
 ) -> Tensor:
     """Bilinear interpolation along one axis of each region, as a matrix.
 
-    low, high: (R,) the region's ends in cells. Each of `bins` parts takes the mean of
-    `samples` points, evenly spaced (-1: as many as it covers cells, rounded up); each
-    point lies between two cells and takes a share of both. aligned: the value of cell
-    i stands at i + 0.5. Returns (R, bins, cells): row p holds the weights of all cells
-    in bin p. A point more than one cell off the map weighs nothing.
+    low, high: (R,) the region's ends in cells; bins, samples: see `sample_points`;
+    aligned: the value of cell i stands at i + 0.5. Returns (R, bins, cells): row p
+    holds the weights of all cells in bin p, the mean over its points. A point more than
+    one cell off the map weighs nothing.
     Source: Mask R-CNN, He et al. 2017, section 3 (RoIAlign). Lesson 06.
     """
     if aligned:
         low, high = low - 0.5, high - 0.5
     size = high - low if aligned else (high - low).clamp(min=1)
-    step = size / bins  # (R,)
-    count = torch.full_like(step, samples) if samples > 0 else step.ceil().clamp(min=0)
-    most = max(int(count.max()), 1) if len(count) else 1
-    number = torch.arange(most, device=low.device)
-    place = (number + 0.5) / count.clamp(min=1)[:, None]  # (R, S), parts
-    bin_number = torch.arange(bins, device=low.device)
-    point = bin_number[:, None] + place[:, None]  # (R, bins, S)
-    point = low[:, None, None] + point * step[:, None, None]
-    real = (point >= -1) & (point <= cells)
-    real &= number < count[:, None, None]
+    point, count = sample_points(low, size, bins, samples)  # (R, bins, S)
+    number = torch.arange(point.shape[2], device=low.device)
+    real = (point >= -1) & (point <= cells) & (number < count[:, None, None])
     point = point.clamp(0, cells - 1)  # beyond the last cell stands its value
     cell = torch.arange(cells, device=low.device)
-    share = 1 - (point[..., None] - cell).abs()  # (R, bins, S, cells)
-    share = share.clamp(min=0) * real[..., None]
-    return share.sum(2) / count.clamp(min=1)[:, None, None]
+    hat = (1 - (point[..., None] - cell).abs()).clamp(min=0)  # (R, bins, S, cells)
+    return (hat * real[..., None]).sum(2) / count.clamp(min=1)[:, None, None]
 
 
 def align_by_matrices(
@@ -259,10 +265,8 @@ def roi_align(
 ) -> Tensor:
     """RoIAlign: bilinear samples of each region, nothing rounded, on any device.
 
-    Interpolation is linear, and its rows and columns do not mix: each region is
-    A F B^T, with F a channel of the map (H, W), A (P, H) and B (Q, W). Arguments as in
-    `roi_pool`; sampling_ratio: points along a bin's side, -1 as many as the bin has
-    cells; aligned: see `sampling_matrix`. Returns (R, C, P, Q).
+    Arguments as in `roi_pool`; sampling_ratio: points along a bin's side, -1 as many as
+    the bin has cells; aligned: see `sampling_matrix`. Returns (R, C, P, Q).
     Source: Mask R-CNN, He et al. 2017, section 3. Lesson 06.
     """
     p, q = as_pair(output_size)

@@ -160,7 +160,7 @@ def join_pixels(weight, first, second, count, scale, min_size):
             else:
                 join = weight[e] <= min(limit[a], limit[b])
             if join:
-                if size[a] < size[b]:  # the shorter tree below the taller
+                if size[a] < size[b]:  # the smaller region below the larger
                     a, b = b, a
                 parent[b] = a
                 size[a] += size[b]

@@ -97,7 +97,7 @@ def spread_out(boxes, rounds=(0.7, 0.85, 1.0)):
 
 
 def search_one_space(image, space, scales, sigma, min_size, strategies):
-    """The boxes of all runs in one colour space, a list of (N, 4), largest first.
+    """The boxes of all runs in one colour space, a list of (N, 4), latest made first.
 
     image (H, W, 3) in 0..1; space: see `color_space`; the rest as in
     `selective_search`. Lesson 03.
@@ -125,7 +125,7 @@ def all_runs(
     min_size=30,
     strategies=STRATEGIES,
 ):
-    """The boxes of each run of selective search, a list of (N, 4), largest first.
+    """The boxes of each run of selective search, a list of (N, 4), latest made first.
 
     image (H, W, 3) in 0..1; settings as in `selective_search`. Each colour space has a
     thread of its own. Lesson 03.
@@ -139,7 +139,7 @@ def all_runs(
 def rank_boxes(found, max_candidates=2500):
     """Boxes of several runs, each box once, in the order to look at them.
 
-    found: for each run (N, 4), largest first, of which an equal share of
+    found: for each run (N, 4), latest made first, of which an equal share of
     `max_candidates` is taken. Most votes first (`count_votes`), then near copies later
     (`spread_out`). Returns float32 (N, 4). Lesson 03.
     """

@@ -23,7 +23,7 @@ MIRROR = torch.tensor([-1.0, 1, 1, 1])
 
 
 class RegionBatches:
-    """Batches of warped regions for fine-tuning, a quarter of them objects.
+    """Batches of warped regions for fine-tuning, at most a quarter of them objects.
 
     images: list of (3, H, W) float or uint8; regions: for each (N, 4); labels: for each
     (N,), 0 background, -1 left out. A batch takes `regions_each` regions from each of
@@ -57,16 +57,14 @@ class RegionBatches:
 
     def sample(self, i):
         """Regions of image i: up to a quarter positive, the rest background."""
-        labels = self.labels[i]
-        chosen = sample_balanced(labels, self.regions_each)
-        image = self.images[i]
-        image = as_float(image)
+        chosen = sample_balanced(self.labels[i], self.regions_each)
+        image = as_float(self.images[i])
         crops = warp_regions(image, self.regions[i][chosen], self.side)
         crops = [random_tint(crop) for crop in crops]
         crops = torch.stack([random_erase(c) for c in crops] if self.erase else crops)
         mirror = (torch.rand(len(crops)) < 0.5).to(crops.device)
         crops[mirror] = crops[mirror].flip(3)
-        return crops, labels[chosen]
+        return crops, self.labels[i][chosen]
 
 
 def region_targets(regions, target, num_classes):
@@ -78,15 +76,13 @@ def region_targets(regions, target, num_classes):
     """
     objects, classes = target["boxes"], target["labels"]
     match, iou = match_boxes(regions, objects)
-    where = regions.device
-    overlap = torch.zeros(len(regions), num_classes - 1, device=where)
+    overlap = torch.zeros(len(regions), num_classes - 1, device=regions.device)
     for label in classes.unique():
-        best = match_boxes(regions, objects[classes == label])[1]
-        overlap[:, label - 1] = best
-    labels = torch.zeros(len(regions), dtype=torch.int64, device=where)
+        overlap[:, label - 1] = match_boxes(regions, objects[classes == label])[1]
     hit = match >= 0
+    labels = torch.zeros_like(match)
     labels[hit] = torch.where(target["difficult"], -1, classes)[match[hit]]
-    deltas = torch.zeros(len(regions), 4, device=where)
+    deltas = torch.zeros_like(regions, dtype=torch.float32)
     deltas[hit] = encode_boxes(objects[match[hit]], regions[hit])
     return {"overlap": overlap, "labels": labels, "deltas": deltas, "iou": iou}
 
@@ -132,15 +128,19 @@ def known_regions(dataset, num_proposals, num_classes):
     """Regions of each image, ground-truth boxes first, and what they are: two lists.
 
     The best `num_proposals` of selective search join the ground-truth boxes that
-    are not difficult; see `region_targets` for the second list. Lesson 05.
+    are not difficult. The second list is of dicts as `region_targets` gives them, with
+    ``truth`` (N,) besides: the class of a ground-truth box, 0 for proposals. Lesson 05.
     """
-    targets = [dataset.target(i) for i in range(len(dataset))]
-    regions = [
-        torch.cat([target["boxes"][~target["difficult"]], boxes[:num_proposals]])
-        for target, boxes in zip(targets, dataset_proposals(dataset))
-    ]
-    pairs = zip(regions, targets)
-    return regions, [region_targets(*pair, num_classes) for pair in pairs]
+    regions, facts = [], []
+    for i, boxes in enumerate(dataset_proposals(dataset)):
+        target = dataset.target(i)
+        sure = ~target["difficult"]
+        regions.append(torch.cat([target["boxes"][sure], boxes[:num_proposals]]))
+        facts.append(region_targets(regions[-1], target, num_classes))
+        truth = torch.zeros(len(regions[-1]), dtype=torch.int64)
+        truth[: int(sure.sum())] = target["labels"][sure]
+        facts[-1]["truth"] = truth
+    return regions, facts
 
 
 def train_rcnn(model, epochs=16, num_proposals=100):
@@ -160,25 +160,40 @@ def train_rcnn(model, epochs=16, num_proposals=100):
     fit_svms_and_regressors(model, images[0], regions[0], facts[0], splits[0].classes)
 
 
+def join_facts(facts):
+    """The dicts of all images as one: {key: (all regions, ...)}. Lesson 05."""
+    return {key: torch.cat([fact[key] for fact in facts]) for key in facts[0]}
+
+
+def regression_pairs(x, net, images, regions, facts, side):
+    """What box regression learns from: features (2 M, D), labels (2 M,), deltas.
+
+    x: features of all regions, as from `cached_features`; then lists over images. The
+    M regions that overlap their object by 0.6 or more count twice, once mirrored.
+    Lesson 05.
+    """
+    picks = [(fact["labels"] > 0) & (fact["iou"] >= 0.6) for fact in facts]
+    good, table = torch.cat(picks), join_facts(facts)
+    label, deltas = table["labels"][good], table["deltas"][good]
+    plain = torch.from_numpy(x[good.numpy()].astype(np.float32))
+    mirrored = mirrored_features(net, images, regions, picks, side)
+    return (
+        torch.cat([plain, mirrored]),
+        label.repeat(2),
+        torch.cat([deltas, deltas * MIRROR]),
+    )
+
+
 def fit_svms_and_regressors(model, images, regions, facts, classes):
     """SVMs and box regression on the features of all regions, set in the `RCNN`.
 
-    Lists over images: (3, H, W), (N, 4), and what `region_targets` says.
-    Each pair for box regression counts twice, once mirrored. Lesson 05.
+    Lists over images: (3, H, W), (N, 4), and what `known_regions` says. Lesson 05.
     """
-    label, iou, deltas, overlap = (
-        torch.cat([fact[key] for fact in facts])
-        for key in ("labels", "iou", "deltas", "overlap")
-    )
-    x = cached_features("readers", model.net, images, regions, model.side)
+    x = cached_features("train", model.net, images, regions, model.side)
+    table = join_facts(facts)
     scale = mean_length(x) / 20
-    truth = torch.where(iou > 0.999, label, 0).numpy()
-    svm = train_svms(x, truth, overlap.numpy(), classes, scale=scale)
-    picks = [(fact["labels"] > 0) & (fact["iou"] >= 0.6) for fact in facts]
-    good = torch.cat(picks).nonzero().flatten()
-    mirrored = mirrored_features(model.net, images, regions, picks, model.side)
-    tight = torch.cat([torch.from_numpy(x[good].astype(np.float32)), mirrored])
-    tight /= scale
-    deltas = torch.cat([deltas[good], deltas[good] * MIRROR])
-    boxes = train_box_regression(tight, label[good].repeat(2), deltas, len(classes) + 1)
+    truth, overlap = table["truth"].numpy(), table["overlap"].numpy()
+    svm = train_svms(x, truth, overlap, classes, scale=scale)
+    pairs = regression_pairs(x, model.net, images, regions, facts, model.side)
+    boxes = train_box_regression(pairs[0] / scale, *pairs[1:], len(classes) + 1)
     model.set_svms_and_regressors(scale, svm[:2], boxes)

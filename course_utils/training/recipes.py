@@ -33,8 +33,8 @@ def all_scenes(num_proposals=0):
 def train_fast_rcnn(model, epochs=10):
     """Train a `FastRCNN` on all tabletop scenes, for `weights.train_or_load`.
 
-    Its backbone should be pretrained. About three minutes on two cores with AMX, so the
-    repository ships the result. Lesson 07.
+    Its backbone should be pretrained. About five minutes on two cores without AMX, so
+    the repository ships the result. Lesson 07.
     """
     freeze(model.backbone)
     loader = all_scenes(model.num_proposals)

@@ -7,12 +7,16 @@ from course_utils.core.timing import Timer
 from course_utils.core.weights import train_or_load
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import VOCDataset
+from course_utils.evaluation.average_precision import evaluate
 from course_utils.evaluation.compare import (
     detections_from,
+    images_per_second,
     model_megabytes,
     pareto_front,
+    phase_medians,
     phase_times,
     run_all,
+    run_timed,
     score_regions,
     settings_table,
 )
@@ -93,18 +97,66 @@ def test_detections_from_kept_scores_are_the_detectors_own(models):
 
 
 def test_run_all_counts_every_phase(models):
-    found = run_all(models["faster"], Few(), 20)
-    assert set(found["ms"]) == {"backbone", "proposals", "regions", "nms"}
-    assert 0 <= found["map50"] <= 1 and all(ms > 0 for ms in found["ms"].values())
+    for name in "fast", "faster":
+        found, few = run_all(models[name], Few(), 20), Few()
+        assert set(found["ms"]) == {"backbone", "proposals", "regions", "nms"}
+        assert all(ms > 0 for ms in found["ms"].values())
+        again = evaluate(found["found"], few.targets, few.classes)
+        assert found["map"] == again["map"] and found["map50"] == again["map50"]
+
+
+class Ticking(torch.nn.Module):
+    """Each call takes one second more than the last, by its own clock."""
+
+    def __init__(self):
+        super().__init__()
+        self.timer, self.images = Timer(), []
+
+    def forward(self, images):
+        self.images += images
+        before = self.timer.seconds.get("regions", 0)
+        self.timer.seconds["regions"] = before + len(self.images)
+        return [{"calls": len(self.images)} for _ in images]
+
+
+def test_each_scene_has_a_clock_of_its_own_after_a_warm_up():
+    model, scenes = Ticking(), [(torch.full((3, 4, 4), n), {}) for n in range(5)]
+    found, seconds = run_timed(model, scenes, 7, warm_up=3)
+    assert [row["regions"] for row in seconds] == [4, 5, 6, 7, 8]
+    assert [detected["calls"] for detected in found] == [4, 5, 6, 7, 8]
+    assert [int(i[0, 0, 0]) for i in model.images] == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert model.num_proposals == 7 and not model.training
+    model = Ticking()
+    run_timed(model, scenes[:2], 7, warm_up=3)  # fewer scenes than the warm-up asks for
+    assert len(model.images) == 4
+
+
+def test_medians_by_hand():
+    rows = [{"a": 0.01, "b": 3.0}, {"a": 0.012, "b": 1.0}, {"a": 0.2, "b": 2.0}]
+    assert phase_medians(rows) == pytest.approx({"a": 12, "b": 2000})
+    assert phase_medians(rows[:2]) == pytest.approx({"a": 11, "b": 2000})
+
+
+def test_images_a_second_of_whole_and_broken_batches():
+    sizes = []
+
+    class Sizes(torch.nn.Module):
+        def forward(self, images):
+            sizes.append(len(images))
+
+    rates = images_per_second(Sizes(), [torch.zeros(3, 4, 4)] * 7, 3, repeats=2)
+    assert sizes == [3] + 2 * [3, 3, 1]
+    assert len(rates) == 2 and all(rate > 0 for rate in rates)
 
 
 def test_tables_hold_every_setting(models):
-    table, numbers = settings_table(models, Few(), (5, 20), (0.3, 0.7))
-    times = phase_times(models, Few(), (5, 20))
+    counts = dict.fromkeys(models, (5, 20)) | {"single shot": (30,)}
+    table, numbers = settings_table(models, Few(), counts, (0.3, 0.7))
+    times = phase_times(models, Few(), counts)
     assert set(table) == {
-        (m, n, i) for m in models for n in (5, 20) for i in (0.3, 0.7)
+        (m, n, i) for m in models for n in counts[m] for i in (0.3, 0.7)
     }
-    assert set(times) == {(m, n) for m in models for n in (5, 20)}
+    assert set(times) == {(m, n) for m in models for n in counts[m]}
     assert [len(part) for part in numbers.values()] == [2] * len(models)
 
 

@@ -125,9 +125,10 @@ def at_all_settings():
     models = {
         "one": FasterRCNN(backbone, RPN(8, AnchorGrid()), head, min_score=0).eval()
     }
-    models["two"] = models["one"]
+    models["two"] = models["no proposals"] = models["one"]
     numbers = torch.rand(9, 2), torch.tensor([4.0, 4, 30, 30]).expand(9, 2, 4)
-    settings = [(n, count, iou) for n in models for count in (5, 9) for iou in (0.3, 1)]
+    counts = {"one": (5, 9), "two": (5, 9), "no proposals": (30,)}
+    settings = [(n, c, iou) for n in models for c in counts[n] for iou in (0.3, 1)]
     return compare_widgets.speed_and_accuracy(
         models,
         Scenes([picture(), picture()]),

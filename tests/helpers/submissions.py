@@ -150,7 +150,7 @@ def make_class(folder, outside):
     makers |= {
         "no_cells_04": lambda: without_cells(solution("04")),
         "renamed_06": lambda: replaced(
-            without_checks(solution("06")), "def in_cells", "def my_cells"
+            without_checks(solution("06")), "def bilinear", "def my_bilinear"
         ),
         "judge_04": lambda: with_cell(
             stub("04"), "def judge(*a): return True, 'right'"

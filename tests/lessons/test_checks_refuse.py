@@ -1,10 +1,10 @@
 """What the checks refuse and accept: mistakes, generated wrong answers, right forms."""
 
 import pytest
+import torch
 
 from course_utils.lessons import checks
-from course_utils.lessons.checks.lesson_09 import decode_boxes
-from course_utils.models.backbone import Frozen
+from course_utils.ops.boxes import clip_boxes, decode_boxes
 from tests.helpers.answer_mutants import (
     SAME,
     WRITTEN,
@@ -89,54 +89,41 @@ def test_the_refuse_table_counts_everything():
         assert (told, refused, taken) == (mistakes, mutants - as_right, forms), name
 
 
-def thawing(network):
-    return network.requires_grad_(False).eval()
+def regions(d, a, gt, size, moved=lambda boxes: boxes):
+    boxes = clip_boxes(moved(decode_boxes(d, a)), size)
+    return torch.cat([boxes[(boxes[:, 2:] - boxes[:, :2] >= 1).all(1)], gt])
 
 
-def stays_in_evaluation_mode(network):
-    network.eval()
-    network.train = lambda mode=True: network
-    return network
+def own(change):
+    """A wrong answer: the right one on changed deltas, without gradient."""
+    return lambda d, a, gt, size: change(d.detach(), a, gt, size)
 
 
-def held(network):
-    return stays_in_evaluation_mode(network).requires_grad_(False)
-
-
-def emptied(network):
-    frozen = held(network)
-    frozen[0].weight.data.zero_()
-    return frozen
-
-
-def short_of_its_end(network):
-    return held(network[:-2])
-
-
-def moves(d, a):
-    return decode_boxes(d.detach(), a) + 1
-
-
+STOP, LIMIT = "09.1 stop the gradient", "08.4 decide the limit of NMS"
+COUNT = "09.4 decide the number of proposals"
 OTHERS = [
-    ("09.1 stop the gradient", decode_boxes, "still carry"),
-    ("09.1 stop the gradient", lambda d, a: decode_boxes(d.detach_(), a), "lost"),
-    ("09.1 stop the gradient", lambda d, a: d.detach(), "decode_boxes"),
-    ("09.1 stop the gradient", lambda d, a: a, "the boxes are wrong"),
-    ("09.1 stop the gradient", moves, "decode_boxes"),
-    ("09.1 stop the gradient", lambda d, a: decode_boxes(d.detach(), a)[:1],
-     "for 7 anchors"),
-    ("09.1 stop the gradient", lambda d, a: decode_boxes(d.data.mul_(1.5), a),
-     "wrong|changed"),
-    ("09.1 stop the gradient", lambda d, a: print(end=""), "return"),
-    ("09.3 freeze the backbone", lambda net: net.requires_grad_(False), "batch stat"),
-    ("09.3 freeze the backbone", lambda net: net.eval(), "ask for gradients"),
-    ("09.3 freeze the backbone", lambda net: net, "ask for gradients"),
-    ("09.3 freeze the backbone", thawing, "the detector's train"),
-    ("09.3 freeze the backbone", stays_in_evaluation_mode, "ask for gradients"),
-    ("09.3 freeze the backbone", emptied, "it has"),
-    ("09.3 freeze the backbone", short_of_its_end, "batch stat"),
-    ("09.3 freeze the backbone", lambda net: net.eval() and None, "return"),
-    ("09.3 freeze the backbone", lambda net: [net], "return a network"),
+    (STOP, regions, "still carry"),
+    (STOP, lambda d, a, gt, size: regions(d.detach_(), a, gt, size), "lost"),
+    (STOP, lambda d, a, gt, size: torch.cat([a, gt]), "decode_boxes|anchors"),
+    (STOP, own(lambda d, a, gt, size: regions(d, a, gt, size)[: len(d)]), "join|clip"),
+    (STOP, own(lambda d, a, gt, size: regions(d, a, gt, size).flip(0)), "wrong|last"),
+    (STOP, own(lambda d, a, gt, size: torch.cat([decode_boxes(d, a), gt])), "clip"),
+    (STOP, own(lambda d, a, gt, size: regions(d, a, gt, size[::-1])), "clip|wrong"),
+    (STOP, own(lambda d, a, gt, size: regions(d, a, gt, size, lambda b: b + 1)),
+     "the boxes are wrong"),
+    (STOP, own(lambda d, a, gt, size: torch.cat([clip_boxes(decode_boxes(d, a), size),
+     gt])), "one pixel"),
+    (STOP, lambda *given: print(end=""), "return"),
+    (LIMIT, 0.5, "too often not the one that fits"),
+    (LIMIT, 0.6, "near"),
+    (LIMIT, 0.9, "copies"),
+    (LIMIT, 70, "give one of"),
+    (LIMIT, [0.7, 0.8], "give one number"),
+    (COUNT, 10, "0.005"),
+    (COUNT, 20, "0.005"),
+    (COUNT, 100, "a smaller number"),
+    (COUNT, 300, "a smaller number"),
+    (COUNT, 60, "give one of"),
 ]  # fmt: skip
 ROWS = [row for row in WRONG if row[0] in set(checks.CHECKS) - set(WRITTEN)] + OTHERS
 
@@ -149,20 +136,13 @@ def test_wrong_answers_to_other_exercises_get_their_sentence(name, answer, words
         assert any(w in sentence for w in words.split("|")), sentence
 
 
-@pytest.mark.parametrize("answer", [Frozen, held], ids=["the course's", "by hand"])
-def test_a_backbone_may_be_frozen_in_several_ways(answer):
-    for seed in range(10):
-        verdict = checks.judge("09.3 freeze the backbone", answer, seed)
-        assert verdict == (True, "right")
-
-
 @pytest.mark.parametrize(
     "form",
     [lambda b: b, lambda b: b.tolist(), lambda b: b.numpy(), tuple],
     ids=["tensor", "lists", "array", "tuple"],
 )
 def test_the_boxes_of_detached_deltas_come_in_any_form(form):
-    def answer(deltas, anchors):
-        return form(decode_boxes(deltas.detach(), anchors))
+    def answer(deltas, anchors, gt_boxes, size):
+        return form(regions(deltas.detach(), anchors, gt_boxes, size))
 
-    assert checks.judge("09.1 stop the gradient", answer) == (True, "right")
+    assert checks.judge(STOP, answer) == (True, "right")

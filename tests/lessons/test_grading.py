@@ -24,7 +24,7 @@ from course_utils.lessons.notebooks import NOTEBOOKS
 from tests.helpers import submissions as made
 
 WINDOWS = "03.1 pyramid of windows"
-CELLS = "06.1 in cells"
+BILINEAR = "06.2 bilinear"
 
 
 def remote(**names):
@@ -147,14 +147,14 @@ def test_a_function_in_the_kernel_never_sees_the_verdict():
 
 
 def test_stubs_and_mistakes_are_known_from_a_distance():
-    far = remote(stub=lambda *a: None, none=lambda *a: [None][0], ceil=in_cells_up)
-    assert checks.judge(CELLS, far["stub"]) == (False, "not attempted yet")
-    assert "is the `return` missing?" in checks.judge(CELLS, far["none"], 3)[1]
-    assert "not always up" in checks.judge(CELLS, far["ceil"], 7)[1]
+    far = remote(stub=lambda *a: None, none=lambda *a: [None][0], nearest=nearest_cell)
+    assert checks.judge(BILINEAR, far["stub"]) == (False, "not attempted yet")
+    assert "is the `return` missing?" in checks.judge(BILINEAR, far["none"], 3)[1]
+    assert "that is the nearest cell" in checks.judge(BILINEAR, far["nearest"], 7)[1]
 
 
-def in_cells_up(box, stride):
-    return (box / stride).ceil()
+def nearest_cell(grid, y, x):
+    return grid[round(y), round(x)]
 
 
 def test_checks_are_found_in_cells_however_they_are_called():
@@ -371,7 +371,9 @@ def test_notebooks_that_cheat_hang_or_eat_memory(tmp_path, monkeypatch):
     notes = {o["student"]: " ".join(o["notes"]) for o in found}
     # Where the imports take long, no time is left for the others of `hangs`.
     assert marks.pop("hangs")[:2] == [True, False]
-    assert marks == {"cheats": [False, True, True, True], "eats": [True]}
+    # The last of lesson 03 is measured on scenes; a slow machine has no time for it.
+    assert marks.pop("cheats")[:3] == [False, True, True]
+    assert marks == {"eats": [True]}
     assert "cell 3: ZeroDivisionError" in notes["hangs"]
     assert "no answer within" in (tmp_path / "g.csv").read_text()
     assert "more than 1.5 GB of memory" in notes["eats"]

@@ -167,12 +167,27 @@ def test_a_cell_in_the_middle_that_dies_is_named(tmp_path, source, words):
     ],
 )
 def test_hygiene_names_the_fault(source, tags, words):
-    cell = new_code_cell(source, metadata={"tags": tags})
+    ran = notebooks.fingerprint(source)
+    cell = new_code_cell(source, metadata={"tags": tags, "ran": ran})
     faults = hygiene.cell_faults(cell)
     if words is None:
         assert faults == []
     else:
         assert len(faults) == 1 and words in faults[0]
+
+
+def test_a_cell_that_was_changed_after_it_ran_is_named():
+    ran = notebooks.fingerprint('def f():\n    """Old."""\n    return 1')
+    for source, changed in (
+        ('def f():\n    """New,\n\n    longer."""\n    # why\n    return 1', False),
+        ('def f():\n    """Old."""\n    return 2', True),
+        ('def f():\n    """Old."""\n    return 1\n\n\nf()', True),
+        ("%time 1", True),
+    ):
+        faults = hygiene.cell_faults(new_code_cell(source, metadata={"ran": ran}))
+        assert [fault[:27] for fault in faults] == [
+            "was changed after it ran; r"
+        ] * changed
 
 
 def test_hygiene_sees_saved_errors_counts_and_sizes(tmp_path):
@@ -226,7 +241,8 @@ def test_clean_drops_widgets_and_unwanted_outputs():
     clean(notebook)
     assert notebook.cells[0].outputs == []
     assert [o.data for o in notebook.cells[1].outputs] == [{"image/png": "aa"}]
-    assert "widgets" not in notebook.metadata and not cell.metadata
+    assert "widgets" not in notebook.metadata
+    assert cell.metadata == {"ran": notebooks.fingerprint("2")}
 
 
 def test_saved_pictures_show_no_bands():

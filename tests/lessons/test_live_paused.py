@@ -154,18 +154,21 @@ def test_a_broken_to_center_changes_no_check_of_a_lesson(kernel):
     name = "09.1 stop the gradient"
     before = boxes.decode_boxes(torch.zeros(1, 4), A[:1])
 
-    def answer(deltas, anchors):
-        low, size = anchors[:, :2], anchors[:, 2:] - anchors[:, :2]
+    def answer(deltas, anchors, gt_boxes, size):
+        low, sides = anchors[:, :2], anchors[:, 2:] - anchors[:, :2]
         moved = deltas.detach()
-        middle = low + size / 2 + moved[:, :2] * size
-        size = size * moved[:, 2:].exp()
-        return torch.cat([middle - size / 2, middle + size / 2], 1)
+        middle = low + sides / 2 + moved[:, :2] * sides
+        sides = sides * moved[:, 2:].exp()
+        found = torch.cat([middle - sides / 2, middle + sides / 2], 1)
+        found = boxes.clip_boxes(found, size)
+        real = (found[:, 2:] - found[:, :2] >= 1).all(1)
+        return torch.cat([found[real], gt_boxes])
 
     kernel.run("from torch import Tensor")
     kernel.run("def to_center(boxes):\n    return (boxes * 0).unbind(-1)")
     assert boxes.decode_boxes(torch.zeros(1, 4), A[:1]).tolist() != before.tolist()
     assert checks.judge(name, answer) == (True, "right")
-    assert checks.judge(name, lambda deltas, anchors: anchors * 0)[0] is False
+    assert checks.judge(name, lambda *given: given[1] * 0)[0] is False
 
 
 def test_a_check_leaves_no_copies_of_the_learners_code(kernel, exercises):

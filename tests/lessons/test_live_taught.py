@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from course_utils.data.catalog import find_data
@@ -19,11 +20,14 @@ from course_utils.evaluation import (
     average_precision,
     compare,
     intervals,
+    predict,
     proposal_recall,
 )
 from course_utils.lessons import live
 from course_utils.lessons.notebooks import TAUGHT, lessons, taught_name
+from course_utils.lessons.widgets import compare as compare_widgets
 from course_utils.models import (
+    fast_rcnn,
     faster_rcnn,
     localizer,
     photo_detector,
@@ -39,6 +43,7 @@ from tests.helpers.kernel import live_kernel, modules
 
 BOXES = torch.tensor([[0.0, 0, 20, 20], [8, 8, 40, 40]])
 TARGET = {"boxes": BOXES, "labels": torch.tensor([1, 2])}
+DIFFICULT = TARGET | {"difficult": torch.tensor([False, False])}
 IMAGE = torch.rand(3, 64, 64)
 
 
@@ -52,11 +57,31 @@ def faster(hidden=8):
 
 # Built before anything is changed: what exists must follow.
 FASTER, SHOT = faster(), single_shot.SingleShot(small(), 3)
+
+
+def fast():
+    head = fast_rcnn.RegionHead(8, 3, hidden=8)
+    return fast_rcnn.FastRCNN(small(), head, pool=roi.roi_align, num_proposals=9)
+
+
+FAST = fast()
+FAST_BY_POOLING = fast_rcnn.FastRCNN(
+    small(), fast_rcnn.RegionHead(8, 3, hidden=8), pool=roi.roi_pool
+)
+FAST_BY_POOLING.eval()
 LOCALIZER = localizer.Localizer(small(), localizer.LocalizeHead(8, 3), (64, 64))
 
 
 def detect():
     FASTER.eval()([IMAGE])
+
+
+def fast_detect():
+    FAST.eval().detections([IMAGE], [BOXES])
+
+
+def fast_train():
+    FAST.train()([IMAGE], [TARGET | {"proposals": BOXES}])
 
 
 def train():
@@ -68,13 +93,20 @@ def localize():
     LOCALIZER.train()([IMAGE, IMAGE], [one, one])
 
 
+def twice():
+    data = VOCDataset(find_data("tabletop"), "single_test", first=2)
+    classifier = localizer.Classifier(small(), 8, 3).eval()
+    predict.look_twice(LOCALIZER.eval(), classifier, data, (64, 64))
+
+
 def teach():
     one = {key: value[:1] for key, value in TARGET.items()}
     loop.fit(LOCALIZER, [([IMAGE, IMAGE], [one, one])], 1)
 
 
 def pool():
-    roi.roi_pool(torch.rand(1, 2, 8, 8), [BOXES], 2, 1 / 8)
+    features = torch.rand(1, 2, 8, 8, requires_grad=True)
+    roi.roi_pool(features, [BOXES], 2, 1 / 8).sum().backward()
 
 
 def shoot():
@@ -87,6 +119,18 @@ def photos():
 
 FOUND = {**TARGET, "scores": torch.tensor([0.9, 0.8])}
 EASY = {**TARGET, "difficult": torch.zeros(2, dtype=torch.bool)}
+
+
+class OneScene(list):
+    """Stands for a `datasets.Scenes` with one scene."""
+
+    targets, classes = [EASY], ["a", "b"]
+
+
+def on_all_settings():
+    compare.settings_table(
+        {"one": SHOT}, OneScene([(IMAGE, EASY)]), {"one": (5,)}, (0.5,)
+    )
 
 
 def score(**settings):
@@ -106,6 +150,30 @@ def regions():
 def fit_svms():
     rows = np.random.rand(8, 3).astype(np.float32)
     svm.train_svms(rows, np.array([1] * 4 + [0] * 4), np.zeros((8, 1)), ["a"])
+
+
+def rcnn_detector():
+    return rcnn.RCNN(rcnn.RegionNet(small(), 3), 3, 24, 5).eval()
+
+
+RCNN = rcnn_detector()
+
+
+def detect_regions():
+    RCNN([IMAGE])
+
+
+def fine_tune():
+    labels = [torch.tensor([1, 0])]
+    next(iter(rcnn_stages.RegionBatches([IMAGE], [BOXES], labels, 24, 1, 2)))
+
+
+def stages_on_features():
+    """All that follows fine-tuning, on one image."""
+    facts = rcnn_stages.region_targets(BOXES, DIFFICULT, 3)
+    facts["truth"] = TARGET["labels"]
+    given = RCNN, [IMAGE], [BOXES], [facts], ["a", "b"]
+    rcnn_stages.fit_svms_and_regressors(*given)
 
 
 # Taught parts of selective search, of the scorer, and of the intervals.
@@ -153,6 +221,8 @@ CALLERS = {
     "left_to_right": localize,
     "class_errors": localize,
     "box_errors": localize,
+    "close_ups": twice,
+    "look_twice": twice,
     "average_by_look": lambda: LOCALIZER.eval()([IMAGE, IMAGE]),
     "train_step": teach,
     "stop_if_not_finite": teach,
@@ -175,7 +245,24 @@ CALLERS = {
         rcnn.RegionNet(small(), 3), IMAGE, BOXES, 24
     ),
     "region_targets": regions,
+    "fit_svm": fit_svms,
+    "decision_function": detect_regions,
     "train_svm": fit_svms,
+    "train_svms": stages_on_features,
+    "mean_length": stages_on_features,
+    "join_facts": stages_on_features,
+    "cached_features": stages_on_features,
+    "mirrored_features": stages_on_features,
+    "regression_pairs": stages_on_features,
+    "region_features": detect_regions,
+    "train_box_regression": stages_on_features,
+    "RegionBatches.__iter__": fine_tune,
+    "RegionBatches.sample": fine_tune,
+    "RCNN.__init__": rcnn_detector,
+    "RCNN.set_svms_and_regressors": stages_on_features,
+    "RCNN.score_features": detect_regions,
+    "RCNN.score_regions": detect_regions,
+    "RCNN.forward": detect_regions,
     "ridge": lambda: svm.train_box_regression(
         torch.rand(2, 3), torch.tensor([1, 1]), torch.rand(2, 4), 3
     ),
@@ -185,17 +272,40 @@ CALLERS = {
     "round_half_away": pool,
     "bin_edges": pool,
     "pool_bins": pool,
+    "scatter_bins": pool,
     "MaxOverBins": pool,
+    "roi_pool": lambda: FAST_BY_POOLING.detections([IMAGE], [BOXES]),
+    "sample_points": train,
     "sampling_matrix": train,
+    "weighing_cells": fast_detect,
+    "gather_cells": fast_detect,
     "roi_align": train,
     "RegionHead": photos,
+    "match_boxes": train,
+    "assign_targets": train,
     "sample_balanced": train,
     "sample_regions": train,
     "head_loss": train,
+    "score_boxes": fast_detect,
+    "FastRCNN.__init__": fast,
+    "FastRCNN.forward": fast_train,
+    "FastRCNN.losses": fast_train,
+    "FastRCNN.region_losses": fast_train,
+    "FastRCNN.pooled": fast_detect,
+    "FastRCNN.detections": fast_detect,
+    "FastRCNN.propose": lambda: FAST.eval()([IMAGE]),
+    "FastRCNN.score_regions": lambda: FAST.eval().score_regions(IMAGE),
+    "stack_images": fast_detect,
+    "freeze": lambda: recipes.train_faster_rcnn(faster()),
     "AnchorGrid": faster,
     "RPNHead": faster,
     "rpn_loss": train,
     "filter_proposals": detect,
+    "best_first": detect,
+    "RPN.__init__": faster,
+    "RPN.forward": detect,
+    "RPN.losses": train,
+    "RPN.proposals": detect,
     "FasterRCNN": photos,
     "ShotHead": lambda: single_shot.SingleShot(small(), 3),
     "hard_negative_loss": shoot,
@@ -203,6 +313,15 @@ CALLERS = {
         torch.rand(2, 2), torch.rand(2, 4), BOXES, *[torch.tensor([1, 0])], BOXES
     ),
     "shot_loss": shoot,
+    "run_timed": lambda: compare.run_all(SHOT, OneScene([(IMAGE, EASY)]), 5),
+    "phase_medians": lambda: compare.phase_times(
+        {"one": SHOT}, OneScene([(IMAGE, EASY)]), {"one": (5,)}
+    ),
+    "score_regions": on_all_settings,
+    "detections_from": on_all_settings,
+    "pareto_front": lambda: compare_widgets.draw_pareto(
+        {"one": (20, 0.5)}, Figure().subplots(), (0, 1)
+    ),
     "Neck": photos,
     "PhotoHead": photos,
 }
@@ -297,7 +416,28 @@ def test_every_taught_cell_is_live(monkeypatch, capsys):
     assert count["raised in the package"] == len(CALLERS)
 
 
+def one_method(kernel, name, source, count):
+    """A method of a class that is shown in parts, as `one_cell` does it."""
+    module, kind, short = name.rsplit(".", 2)
+    kernel.run(f"from course_utils.lessons import live\nfrom {module} import {kind}")
+    owner = getattr(importlib.import_module(module), kind)
+    course, called = vars(owner)[short], f"{kind}.{short}"
+    assert kernel.run(source) == "" and vars(owner)[short] is course, name
+    count["taught"] += 1
+    line = f"`{called}` is yours from now on; restart the kernel for the course's own."
+    assert kernel.run(marked(source)) == line
+    assert vars(owner)[short] is not course, name
+    count["changed"] += 1
+    with pytest.raises(RuntimeError, match=f"MARK {short}$"):
+        CALLERS[called]()
+    count["raised in the package"] += 1
+    assert kernel.run(source) == f"`{called}` is the course's own again."
+    assert vars(owner)[short] is course, name
+
+
 def one_cell(kernel, name, source, count):
+    if source.startswith("@live.part_of"):
+        return one_method(kernel, name, source, count)
     module, _, short = name.rpartition(".")
     module = importlib.import_module(module)
     course = getattr(module, short)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from course_utils.core.timing import Timer
 from course_utils.evaluation import compare, predict
 from course_utils.lessons.mutants import lessons_09_11
 from course_utils.models import backbone, faster_rcnn, rpn, single_shot
@@ -82,6 +83,33 @@ def share_of_images_with_their_own_detections():
 def fastest_and_best_is_on_the_front():
     points = {"slow": (90, 0.6), "best": (20, 0.9), "quick": (20, 0.5)}
     return float("best" in compare.pareto_front(points))
+
+
+class Counted(nn.Module):
+    """Each call takes one second, by its own clock."""
+
+    def __init__(self):
+        super().__init__()
+        self.timer = Timer()
+
+    def forward(self, images):
+        seconds = self.timer.seconds
+        seconds["regions"] = seconds.get("regions", 0) + 1
+        return [{} for _ in images]
+
+
+@symptom("10.3", right=1, broken=2)
+def detections_of_the_best_proposal_of_two():
+    scored = torch.ones(2, 1), TWO[:, None]
+    model = single_shot.SingleShot(small(), 2)
+    return len(compare.detections_from(scored, model, (64, 64), 1, 0.5)["boxes"])
+
+
+@symptom("10.4", right=1000, broken=3000)
+def milliseconds_of_a_call_that_takes_one_second():
+    scenes = [(IMAGE, {})] * 5
+    times = compare.phase_times({"one": Counted()}, scenes, {"one": (5,)})
+    return times["one", 5]["regions"]
 
 
 @symptom("11.1", right=1, broken=0)

@@ -73,8 +73,8 @@ def test_objects_that_still_have_a_box():
 def test_step_text_tells_start_rounds_and_end():
     steps = [(0, [1]), (2, [])]
     assert boxes.step_text(steps, 0, 3).startswith("3 boxes wait")
-    assert "silence 1 box " in boxes.step_text(steps, 1, 3)
-    assert "silence 0 boxes" in boxes.step_text(steps, 2, 3)
+    assert "remove 1 box " in boxes.step_text(steps, 1, 3)
+    assert "remove 0 boxes" in boxes.step_text(steps, 2, 3)
     assert "2 boxes kept of 3" in boxes.step_text(steps, 3, 3)
 
 

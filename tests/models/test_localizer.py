@@ -8,7 +8,12 @@ from course_utils.core.weights import train_or_load
 from course_utils.data.catalog import find_data
 from course_utils.data.datasets import ObjectCrops, SmallImages, VOCDataset
 from course_utils.data.transforms import cut_square, random_change, random_erase
-from course_utils.evaluation.predict import localize_scores, predict
+from course_utils.evaluation.predict import (
+    close_ups,
+    localize_scores,
+    look_twice,
+    predict,
+)
 from course_utils.models import imagenet
 from course_utils.models.backbone import SmallResNet
 from course_utils.models.imagenet import imagenet_backbone, imagenet_weights
@@ -328,3 +333,49 @@ def test_answers_without_area_are_scored():
     detected = {"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.ones(1)}
     target = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "labels": torch.tensor([1])}
     assert localize_scores([detected], [(None, target)]) == (1, 0)
+
+
+class Says(nn.Module):
+    """One answer after the other, whatever it is asked."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers, self.seen = list(answers), []
+
+    def forward(self, images):
+        self.seen.append(images[0])
+        return [self.answers.pop(0)]
+
+
+def says(label, score, box=None):
+    answer = {"labels": torch.tensor([label]), "scores": torch.tensor([score])}
+    return answer if box is None else {**answer, "boxes": box}
+
+
+class OnePicture(list):
+    classes = ["a", "b", "c"]
+
+
+def test_close_ups_are_the_crops_of_the_classifier():
+    data = VOCDataset(find_data("tabletop"), "single_test", first=3)
+    boxes = [data.target(i)["boxes"][0] for i in range(3)]
+    wanted = ObjectCrops(data)
+    for (crop, _), i in zip(close_ups(data, boxes), range(3)):
+        assert torch.equal(crop, wanted[i][0])
+
+
+def test_look_twice_averages_both_ways_round_and_believes_the_surest():
+    plain = torch.tensor([[10.0, 4, 30, 24]])
+    target = {"boxes": 2 * plain, "labels": torch.tensor([1])}
+    data = OnePicture([(torch.rand(3, 60, 80), target)])
+    # x 4 to 24 in the mirrored picture, which is 40 wide, is 16 to 36 here
+    mirrored = torch.tensor([[4.0, 8, 24, 28]])
+    model = Says(says(1, 0.5, plain), says(2, 0.6, mirrored))
+    one, both, closer = look_twice(model, Says(says(3, 0.55)), data, (30, 40))
+    assert torch.equal(model.seen[1], model.seen[0].flip(2))
+    assert one[0]["labels"] == 1 and torch.equal(one[0]["boxes"], plain)
+    assert torch.equal(both[0]["boxes"], torch.tensor([[13.0, 6, 33, 26]]))
+    assert both[0]["labels"] == 2 and closer[0]["labels"] == 2
+    model = Says(says(1, 0.5, plain), says(2, 0.6, mirrored))
+    closer = look_twice(model, Says(says(3, 0.9)), data, (30, 40))[2]
+    assert closer[0]["labels"] == 3

@@ -30,10 +30,19 @@ from course_utils.training.rcnn_stages import (
     MIRROR,
     RegionBatches,
     cached_features,
+    join_facts,
+    known_regions,
     mirrored_features,
     region_targets,
+    regression_pairs,
 )
-from course_utils.training.svm import ridge, train_box_regression, train_svm, train_svms
+from course_utils.training.svm import (
+    fit_svm,
+    ridge,
+    train_box_regression,
+    train_svm,
+    train_svms,
+)
 
 
 def gradient_image(height=40, width=60):
@@ -96,6 +105,43 @@ def test_region_targets_by_hand():
     nothing = {k: v[:0] for k, v in target.items()}
     found = region_targets(regions, nothing, 4)
     assert found["labels"].tolist() == [0, 0, 0] and not found["overlap"].any()
+
+
+def test_a_proposal_on_an_object_is_no_ground_truth_box(monkeypatch):
+    dataset = VOCDataset(find_data("tabletop"), "train", first=3)
+    targets = [dataset.target(i) for i in range(3)]
+    targets[1]["difficult"][0] = True
+    monkeypatch.setattr(dataset, "target", lambda i: targets[i])
+    copies = [torch.cat([t["boxes"], t["boxes"] + 3]) for t in targets]
+    monkeypatch.setattr(rcnn_stages, "dataset_proposals", lambda _: copies)
+    regions, facts = known_regions(dataset, 3, 9)
+    for found, fact, target, boxes in zip(regions, facts, targets, copies):
+        sure = ~target["difficult"]
+        own, rest = target["labels"][sure].tolist(), len(boxes[:3])
+        assert fact["truth"].tolist() == own + [0] * rest
+        assert torch.equal(found, torch.cat([target["boxes"][sure], boxes[:3]]))
+        assert fact["iou"][len(own)] > 0.999, "the first proposal is an object's copy"
+    table = join_facts(facts)
+    assert table["deltas"].shape == (sum(map(len, regions)), 4)
+
+
+def test_an_svm_minimises_the_squared_hinge():
+    features, positive = blobs()
+    rows = np.flatnonzero(positive), np.flatnonzero(~positive)
+    sign = torch.from_numpy(np.where(positive, 1.0, -1.0))
+
+    def objective(weight, bias, cost):
+        values = decision_function(features, weight, bias)[:, 0]
+        loss = (1 - sign * values).clamp(min=0).square().sum()
+        return float((weight.square().sum() + bias.square().sum()) / 2 + cost * loss)
+
+    for cost in 0.01, 1.0:
+        best = fit_svm(features, *rows, cost=cost)
+        least = objective(*best, cost)
+        torch.manual_seed(0)
+        for size in 1e-2, 0.3:
+            others = [[p + size * torch.randn_like(p) for p in best] for _ in range(20)]
+            assert all(objective(*other, cost) > least for other in others)
 
 
 def blobs(count=400, size=6, seed=0, scale=1.0):
@@ -265,6 +311,14 @@ def test_mirrored_pairs_are_those_of_the_mirrored_scene(trained):
     assert torch.equal(pick, picks[0])
     wanted = region_features(net, image, mirrored["proposals"][pick], 32)
     assert torch.allclose(features[: len(wanted)], wanted, atol=1e-5)
+    table = join_facts(facts)
+    x = cached_features("p", net, images, regions, 32)
+    rows, labels, moves = regression_pairs(x, net, images, regions, facts, 32)
+    half, chosen = len(rows) // 2, torch.cat(picks)
+    assert torch.equal(rows[half:], features)
+    assert np.array_equal(rows[:half], x[chosen.numpy()].astype(np.float32))
+    assert torch.equal(labels, table["labels"][chosen].repeat(2))
+    assert torch.equal(moves[half:], table["deltas"][chosen] * MIRROR)
     deltas = facts[0]["deltas"][pick] * MIRROR
     assert torch.allclose(deltas, fact["deltas"][pick], atol=1e-5)
     none = mirrored_features(net, images[:1], regions[:1], [pick & False], 32)

@@ -47,6 +47,8 @@ def judge(name, answer, seed=0):
         try:
             problem = CHECKS[name](answer)
         except NotAttempted:  # the answer was: a function that gives nothing
+            if not callable(answer):
+                return False, "not attempted yet"
             problem = "your function returns None: is the `return` missing?"
         except (Exception, SystemExit) as error:  # a learner's code may raise anything
             return False, f"your code stopped with {type(error).__name__}: {error}"

@@ -5,8 +5,9 @@ from course_utils.lessons.mutants.verdict import verdict
 
 # {exercise: the mystery that it is about}
 FAULTS = {
-    f"{lesson}.3 find the fault": f"{lesson}.1" for lesson in ("01", "02", "03", "04")
-}
+    f"{lesson}.3 find the fault": f"{lesson}.1"
+    for lesson in ("01", "02", "03", "04", "05", "06", "08", "09")
+} | {"07.3 find the fault": "07.5", "10.4 find the fault": "10.3"}
 
 
 def register(name, mystery):

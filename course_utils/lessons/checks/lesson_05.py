@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from course_utils.lessons.checks import written
+from course_utils.lessons.checks import NotAttempted, exercise, written
 from course_utils.lessons.checks.written import indices
 
 
@@ -96,107 +96,157 @@ written(
 )  # fmt: skip
 
 
-def hard_negatives(values, in_use):
-    hard = [i for i, v in enumerate(values.tolist()) if v > -1 and not in_use[i]]
-    return torch.tensor(sorted(hard, key=lambda i: -values[i]), dtype=torch.int64)
+def mining_round(values, used, most):
+    values_of = values.tolist()
+    kept = [row for row in used.tolist() if values_of[row] >= -1]
+    fresh = set(range(len(values))) - set(used.tolist())
+    hard = sorted(fresh, key=lambda row: (-values_of[row], row))
+    hard = [row for row in hard if values_of[row] > -1]
+    return torch.tensor(kept + hard[:most], dtype=torch.int64)
 
 
 def some_values():
     count = random.randint(2, 12)
     values = torch.randint(-12, 5, (count,)) / 4  # ties, and -1 itself
-    return values, torch.rand(count) < 0.3
+    used = torch.randperm(count)[: random.randint(0, count)]
+    return values, used, random.randint(1, 4)
 
 
-def same_and_worst_first(got, want, values, in_use):
-    """Whether the indices are the wanted ones, in an order that their values allow."""
-    got = indices(got)
-    ordered = torch.equal(values[got], values[want])
-    return ordered and sorted(got.tolist()) == sorted(want.tolist())
+def kept_then_worst(got, want, values, used, most):
+    """Whether rows are the wanted ones; of equal values any may come first."""
+    got, kept = indices(got), int((values[used] >= -1).sum())
+    fresh = got[kept:]
+    return (
+        torch.equal(got[:kept], want[:kept])
+        and torch.equal(values[fresh], values[want[kept:]])
+        and len(fresh.unique()) == len(fresh)
+        and not torch.isin(fresh, used).any()
+    )
 
 
-def chosen(mask_of, order=lambda values: values.argsort(descending=True, stable=True)):
-    """A wrong answer: indices where `mask_of` says so, in another `order` perhaps."""
+def mined(
+    keep=lambda v: v >= -1,
+    hard=lambda v: v > -1,
+    order=lambda v: v.argsort(descending=True, stable=True),
+    again=False,
+):
+    """A wrong answer: a round with one of its rules replaced."""
 
-    def answer(values, in_use):
-        by_value = order(values)
-        return by_value[mask_of(values, in_use)[by_value]]
+    def answer(values, used, most):
+        rows = order(values)
+        fresh = ~torch.isin(rows, used) | again
+        rows = rows[fresh & hard(values[rows])][:most]
+        return torch.cat([used[keep(values[used])], rows])
 
     return answer
 
 
-def among_the_unused(values, in_use):
-    rest = values[~in_use]
+def no_limit(values, used, most):
+    return mining_round(values, used, len(values))
+
+
+def limit_of_all(values, used, most):
+    return mining_round(values, used, most)[:most]
+
+
+def only_the_new(values, used, most):
+    kept = int((values[used] >= -1).sum())
+    return mining_round(values, used, most)[kept:]
+
+
+def among_the_unused(values, used, most):
+    unused = torch.ones(len(values), dtype=torch.bool)
+    unused[used] = False
+    rest = values[unused]
     order = rest.argsort(descending=True)
-    return order[rest[order] > -1]
+    return torch.cat([used[values[used] >= -1], order[rest[order] > -1][:most]])
 
 
 written(
-    "05.2 hard negatives",
-    hard_negatives,
+    "05.2 a round of hard negatives",
+    mining_round,
     some_values,
     edges={
-        "values 0.5, -0.2, -1, -3, 2, -0.9, of which the 2 is in use": (
-            torch.tensor([0.5, -0.2, -1.0, -3.0, 2.0, -0.9]),
-            torch.tensor([False, False, False, False, True, False]),
+        "values 0.5, -0.2, -2, -3, 2, -0.9, rows 4 and 2 in use, most = 2": (
+            torch.tensor([0.5, -0.2, -2.0, -3.0, 2.0, -0.9]),
+            torch.tensor([4, 2]),
+            2,
         ),
-        "a value of exactly -1": (torch.tensor([-1.0]), torch.tensor([False])),
-        "one hard negative": (torch.tensor([-0.5]), torch.tensor([False])),
-        "easy ones only": (torch.tensor([-2.0, -1.5, -3]), torch.zeros(3).bool()),
-        "all in use": (torch.tensor([1.0, 0, 2]), torch.ones(3).bool()),
-        "no negatives at all": (torch.zeros(0), torch.zeros(0).bool()),
+        "a new value of exactly -1": (torch.tensor([-1.0, 1]), torch.tensor([1]), 3),
+        "a used one of exactly -1": (torch.tensor([-1.0, 1]), torch.tensor([0]), 3),
+        "fewer hard ones than `most`": (torch.zeros(2), torch.tensor([1]), 5),
+        "easy ones only": (torch.tensor([-2.0, -1.5, -3]), torch.tensor([1, 0]), 2),
+        "all in use": (torch.tensor([1.0, 0, 2]), torch.tensor([2, 0, 1]), 2),
+        "none in use yet": (torch.tensor([1.0, 0, 2]), torch.tensor([]).long(), 2),
+        "no negatives at all": (torch.zeros(0), torch.tensor([]).long(), 2),
     },
     mistakes=[
-        (chosen(lambda v, u: (v > 0) & ~u), "those within the margin, above -1, are"
-         " hard too, not only the wrong ones above 0"),
-        (chosen(lambda v, u: v > -1), "some are in use already: leave them out"),
-        (chosen(lambda v, u: v > 0), "above -1, not above 0; and leave out those in"
-         " use"),
-        (chosen(lambda v, u: (v >= -1) & ~u), "exactly -1 is no longer hard: use >"),
-        (chosen(lambda v, u: (v < -1) & ~u), "those are the easy ones"),
-        (chosen(lambda v, u: ~u), "only values above -1 are hard: there is no limit"
-         " in yours"),
-        (chosen(lambda v, u: (v > -1) & u), "those are in use already; the new ones"
-         " are asked for"),
-        (chosen(lambda v, u: (v > -1) & ~u, lambda v: torch.arange(len(v))), "the worst"
+        (mined(keep=lambda v: v > -9), "those in use that are easy by now, below -1,"
+         " leave the training set"),
+        (mined(hard=lambda v: v > 0), "those within the margin, above -1, are hard"
+         " too, not only the wrong ones above 0"),
+        (mined(keep=lambda v: v > 0), "of those in use only the easy ones go, below"
+         " -1; you drop all below 0"),
+        (mined(again=True), "a negative that is in use already must not come in a"
+         " second time"),
+        (mined(hard=lambda v: v >= -1), "exactly -1 is no longer hard: use > for the"
+         " new ones"),
+        (mined(keep=lambda v: v > -1), "exactly -1 is not easy yet: it stays if it is"
+         " in use"),
+        (mined(hard=lambda v: v < -1), "those are the easy ones; the hard ones are"
+         " above -1"),
+        (mined(hard=lambda v: v > -9), "only values above -1 are hard: there is no"
+         " limit in yours"),
+        (mined(order=lambda v: torch.arange(len(v))), "the worst of the new ones"
          " first: sort by the value, the largest first"),
-        (chosen(lambda v, u: (v > -1) & ~u, lambda v: v.argsort()), "the worst are"
-         " those with the largest value: sort them the other way round"),
-        (among_the_unused, "those are places among the unused ones; give their indices"
-         " in `values`"),
-        (lambda values, in_use: values[hard_negatives(values, in_use)], "these are the"
-         " values; give their indices"),
+        (mined(order=lambda v: v.argsort()), "the worst are those with the largest"
+         " value: sort them the other way round"),
+        (no_limit, "at most `most` new ones join: cut the list"),
+        (limit_of_all, "`most` limits the new ones, not the whole set"),
+        (only_the_new, "those are the new ones alone; the next set holds the old ones"
+         " that are not easy, too"),
+        (among_the_unused, "those are places among the unused ones; give row numbers"
+         " of `values`"),
+        (lambda values, used, most: values[mining_round(values, used, most)], "these"
+         " are the values; give their row numbers"),
     ],
-    accept=same_and_worst_first,
+    accept=kept_then_worst,
 )  # fmt: skip
 
 
-written(
-    "05.3 proposals through the network",
-    lambda num_proposals, side, width, height: (
-        num_proposals * side * side / (width * height)
-    ),
-    lambda: (random.randint(1, 3000), *(random.randint(32, 900) for _ in range(3))),
-    edges={
-        "2,000 crops of side 227 from 500 x 375 pixels": (2000, 227, 500, 375),
-        "no proposals": (0, 227, 500, 375),
-        "one proposal": (1, 64, 240, 180),
-        "crops as large as the image": (1, 100, 100, 100),
-    },
-    mistakes=[
-        (lambda n, s, w, h: w * h / (n * s * s) if n else 0, "that is the other way"
-         " round: crops over image"),
-        (lambda n, s, w, h: s * s / (w * h), "that is one crop; there are"
-         " `num_proposals` of them"),
-        (lambda n, s, w, h: n, "compare pixels: a crop is smaller than the image"),
-        (lambda n, s, w, h: n * s / (w * h), "a crop has side x side pixels"),
-        (lambda n, s, w, h: n * s * s, "those are the pixels of the crops; divide by"
-         " the image's"),
-        (lambda n, s, w, h: n * s * s // (w * h), "do not cut the fraction off: / and"
-         " not //"),
-        (lambda n, s, w, h: n * s * s / w * h, "divide by width x height: put the"
-         " product in brackets"),
-        (lambda n, s, w, h: n * s * s / (w * w), "the image has width x height pixels"),
-        (lambda n, s, w, h: 1 + n * s * s / (w * h), "the image itself does not pass"
-         " through the network"),
-    ],
-)  # fmt: skip
+@exercise("05.4 a threshold")
+def a_threshold(answer):
+    form = "answer with (thresholds, scores, choice): two lists and one of the first"
+    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
+        return form
+    if any(part is None or part is ... for part in answer):
+        raise NotAttempted
+    try:
+        limits, scores = ([float(v) for v in part] for part in answer[:2])
+        choice = float(answer[2])
+    except (TypeError, ValueError):
+        return form
+    if len(limits) != len(scores):
+        return f"{len(limits)} thresholds and {len(scores)} scores: one each"
+    if len(limits) < 8:
+        return f"{len(limits)} thresholds are too few: try 8 or more"
+    if not (min(limits) < 0 < max(limits)):
+        return "try thresholds on both sides of 0"
+    if not all(0 <= score <= 1 for score in scores):
+        return "F1 lies between 0 and 1: 2 P R / (P + R)"
+    best = max(scores)
+    if best - min(scores) < 0.05:
+        return "that curve is flat: is each threshold really used?"
+    near = [abs(choice - limit) for limit in limits]
+    place = near.index(min(near))
+    if scores[place] >= best - 0.002 and near[place] < 1e-6:
+        return None
+    if abs(choice - best) < 1e-6:
+        return "that is the best F1 itself; give the threshold that reaches it"
+    if choice == scores.index(best):
+        return "that is a place in the list; give the threshold at that place"
+    if near[place] > 1e-6:
+        return "choose one of your thresholds"
+    return (
+        f"at {choice:g} F1 is {scores[place]:.3f}; another threshold reaches {best:.3f}"
+    )

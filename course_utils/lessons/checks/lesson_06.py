@@ -1,64 +1,15 @@
 """Checks of the exercises of lesson 06."""
 
-import math
+import functools
 import random
 
 import torch
 
-from course_utils.lessons.checks import written
-
-
-def in_cells(box, stride):
-    return torch.tensor([math.floor(v / stride + 0.5) for v in box.tolist()])
-
-
-def a_box():
-    stride = random.choice((4, 8, 16))
-    x, y = sorted(random.sample(range(200), 2)), sorted(random.sample(range(150), 2))
-    box = torch.tensor([x[0], y[0], x[1], y[1]]) + 0.25 * random.randint(0, 3)
-    return (box.float(), stride)
-
-
-def moved(first=0, last=0):
-    """A wrong answer: cells are added to the first or the last ones."""
-    step = torch.tensor([first, first, last, last])
-    return lambda box, stride: in_cells(box, stride) + step
-
-
-written(
-    "06.1 in cells",
-    in_cells,
-    a_box,
-    edges={
-        "the box 4, 10, 44, 61 with stride 8": (torch.tensor([4.0, 10, 44, 61]), 8),
-        "halves: the box 4, 12, 20, 28 with stride 8": (
-            torch.tensor([4.0, 12, 20, 28]),
-            8,
-        ),
-        "a box inside one cell": (torch.tensor([17.0, 17, 18, 18]), 16),
-        "the box 0, 0, 0, 0": (torch.zeros(4), 8),
-    },
-    mistakes=[
-        (lambda box, stride: (box / stride).round(), "halves round away from zero: 0.5"
-         " to 1; torch.round and Python's round give 0"),
-        (lambda box, stride: (box / stride).floor(), "round, do not cut off: 5.5"
-         " becomes 6"),
-        (lambda box, stride: (box / stride).ceil(), "round to the nearest cell, not"
-         " always up"),
-        (moved(last=-1), "the last cell is included: do not subtract 1"),
-        (moved(last=1), "do not add 1 to the last cell: it is included already"),
-        (lambda box, stride: box * stride,
-         "from pixels to cells: divide by the stride"),
-        (lambda box, stride: box / stride, "whole cells are asked for: round"),
-        (lambda box, stride: in_cells(box, stride)[[1, 0, 3, 2]],
-         "x and y are swapped"),
-        (lambda box, stride: in_cells(box, stride) * stride, "that is the rounded box"
-         " in pixels; give its cells"),
-        (lambda box, stride: torch.stack([*(box[:2] / stride).floor(),
-         *(box[2:] / stride).ceil()]), "round all four to the nearest cell: RoI pooling"
-         " does not widen the box"),
-    ],
-)  # fmt: skip
+from course_utils.data.catalog import find_data
+from course_utils.data.datasets import VOCDataset
+from course_utils.lessons.checks import as_tensor, exercise, written
+from course_utils.ops.boxes import box_iou
+from course_utils.ops.roi import round_half_away
 
 
 def bilinear(grid, y, x):
@@ -171,7 +122,7 @@ def filled(rows, columns):
 FEATURES = torch.arange(24.0).view(2, 3, 4)
 
 written(
-    "06.3 average pooling",
+    "06.1 average pooling",
     average_pool,
     a_region,
     edges={
@@ -208,3 +159,41 @@ written(
          " the result is (C, P, Q)"),
     ],
 )  # fmt: skip
+
+
+STRIDES = (2, 4, 8, 16, 32)
+LEAST, SMALL = 0.6, 24  # mean IoU; pixels
+
+
+@functools.cache
+def small_boxes():
+    """The ground-truth boxes of val whose area is below 24 x 24 pixels."""
+    dataset = VOCDataset(find_data("tabletop"), "val")
+    boxes = torch.cat([dataset.target(i)["boxes"] for i in range(len(dataset))])
+    return boxes[(boxes[:, 2:] - boxes[:, :2]).prod(1) < SMALL**2]
+
+
+def kept(stride):
+    """Mean IoU of the small boxes with what RoI pooling takes for them."""
+    cells = round_half_away(small_boxes() / stride)
+    cells[:, 2:] += 1  # the last cell is included
+    return float(box_iou(small_boxes(), cells * stride).diagonal().mean())
+
+
+@exercise("06.4 decide: the stride")
+def decide_the_stride(answer):
+    stride = float(as_tensor(answer))
+    if stride not in STRIDES:
+        return f"one of the strides {', '.join(map(str, STRIDES))} is asked for"
+    best = max(s for s in STRIDES if kept(s) >= LEAST)
+    if stride > best:
+        return (
+            f"with stride {stride:.0f} the small boxes keep a mean IoU of"
+            f" {kept(stride):.2f}, below {LEAST}: take a finer map (is the last cell"
+            " included in your measurement?)"
+        )
+    if stride < best:
+        return (
+            f"stride {stride:.0f} keeps {kept(stride):.2f}, but a coarser map is enough"
+            f" for {LEAST}, and has a quarter of the cells or less"
+        )

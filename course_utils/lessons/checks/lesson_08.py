@@ -1,53 +1,11 @@
 """Checks of the exercises of lesson 08."""
 
-import math
 import random
 
 import torch
 
-from course_utils.lessons.checks import written
-
-
-def number_of_anchors(height, width, stride, sizes, ratios):
-    return math.ceil(height / stride) * math.ceil(width / stride) * sizes * ratios
-
-
-written(
-    "08.1 number of anchors",
-    number_of_anchors,
-    lambda: tuple(
-        random.randint(*r) for r in ((30, 700), (30, 700), (2, 32), (2, 6), (2, 6))
-    ),
-    edges={
-        "180 x 240, stride 8, 4 sizes, 3 ratios": (180, 240, 8, 4, 3),
-        "whole cells only: 160 x 240, stride 16": (160, 240, 16, 3, 2),
-        "an image smaller than a cell": (5, 7, 16, 2, 3),
-        "one size and one ratio": (50, 33, 4, 1, 1),
-    },
-    mistakes=[
-        (lambda h, w, t, s, r: (h // t) * (w // t) * s * r, "180 / 8 is 22.5: the last"
-         " half cell counts, round up"),
-        (lambda h, w, t, s, r: (h // t + 1) * (w // t + 1) * s * r, "where the cells"
-         " end with the image there is none behind it: round up, do not add 1"),
-        (lambda h, w, t, s, r: round(h / t) * round(w / t) * s * r, "a partly covered"
-         " cell counts, however small the part: round up"),
-        (lambda h, w, t, s, r: h / t * (w / t) * s * r, "cells are whole: round up"),
-        (lambda h, w, t, s, r: math.ceil(h / t * (w / t)) * s * r, "round up height and"
-         " width each, then multiply"),
-        (lambda h, w, t, s, r: h * w * s * r, "anchors stand at cells, not at pixels"),
-        (lambda h, w, t, s, r: number_of_anchors(h, w, t, 1, s + r), "each size comes"
-         " in each ratio: multiply"),
-        (lambda h, w, t, s, r: number_of_anchors(h, w, t, 1, 1), "each cell has sizes x"
-         " ratios anchors"),
-        (lambda h, w, t, s, r: number_of_anchors(h, w, t, s, 1), "each size comes in"
-         " each ratio: multiply by the ratios too"),
-        (lambda h, w, t, s, r: number_of_anchors(h, h, t, s, r), "an image is not"
-         " square: use the width as well"),
-        (lambda h, w, t, s, r: -(-h // t) * (w // t) * s * r,
-         "round up the width, too"),
-    ],
-    tolerance=1e-7,
-)  # fmt: skip
+from course_utils.lessons.checks import as_tensor, exercise, written
+from course_utils.ops.boxes import box_iou, clip_boxes
 
 
 def label_anchors(ious, positive, negative):
@@ -116,7 +74,7 @@ def of_its_first_object(ious, positive, negative):
 
 
 written(
-    "08.2 label anchors",
+    "08.1 label anchors",
     label_anchors,
     anchors_and_objects,
     edges={
@@ -170,35 +128,135 @@ written(
 )  # fmt: skip
 
 
-def kept(least, value):
-    """A wrong answer: of the labels from `least` on, `value` of them."""
-    return lambda labels: value(labels[labels >= least])
+def propose(objectness, boxes, size, pre_nms_top_n, post_nms_top_n, nms_iou):
+    return pick(objectness, boxes, size, pre_nms_top_n, post_nms_top_n, nms_iou)
 
+
+def pick(scores, boxes, size, first, last, limit, **fault):
+    """The right proposals, or with a `fault` by name those of a wrong answer."""
+    order = scores.argsort(descending="worst" not in fault)
+    order = order if "all" in fault else order[:first]
+    found = boxes[order]
+    if "raw" not in fault:
+        found = clip_boxes(found, size[::-1] if "swapped" in fault else size)
+    if "small" not in fault:
+        sides = found[:, 2:] - found[:, :2]
+        enough = (sides >= 1).any(1) if "either" in fault else (sides >= 1).all(1)
+        found = found[enough]
+    if "early" in fault:
+        found = found[:last]
+    ious, kept = box_iou(found, found), []
+    for n in range(len(found)):
+        compared = (
+            kept[:1] if "best" in fault else kept[-1:] if "one" in fault else kept
+        )
+        near = ious[n, compared]
+        if "suppressed" in fault:
+            near = ious[n, :n]
+        hit = near >= limit if "equal" in fault else near > limit
+        hit = near < limit if "far" in fault else hit
+        if "copies" in fault or not hit.any():
+            kept.append(n)
+    return found[kept] if "endless" in fault else found[kept][:last]
+
+
+def fault(name):
+    return lambda *given: pick(*given, **{name: True})
+
+
+def crowd():
+    """Boxes in heaps, some over the border, some thin; scores without ties."""
+    count = random.randint(8, 26)
+    height, width = random.randint(30, 60), random.randint(70, 110)
+    size = torch.tensor([width, height]).float()
+    heaps = torch.rand(3, 2) * size
+    center = heaps[torch.randint(3, (count,))] + 3 * torch.randn(count, 2)
+    center = torch.where(torch.rand(count, 1) < 0.1, center + size, center)
+    sides = torch.tensor([22.3, 14.7]) * (0.3 * torch.randn(count, 2)).exp()
+    sides = torch.where(torch.rand(count, 2) < 0.08, sides / 40, sides)
+    boxes = torch.cat([center - sides / 2, center + sides / 2], 1)
+    limits = random.randint(6, 25), random.randint(3, 12), random.choice((0.3, 0.5))
+    return torch.randn(count), boxes, (height, width), *limits
+
+
+def row(*boxes):
+    return torch.tensor(boxes).float()
+
+
+COPIES = row((0, 0, 10, 10), (1, 0, 11, 10), (30, 0, 40, 10), (2, 0, 12, 10))
 
 written(
-    "08.3 objectness is not a class",
-    lambda labels: torch.tensor([float(k > 0) for k in labels.tolist() if k >= 0]),
-    lambda: (torch.randint(-1, 5, (random.randint(2, 12),)),),
+    "08.2 filter proposals",
+    propose,
+    crowd,
     edges={
-        "the labels 3, 0, -1, 1": (torch.tensor([3, 0, -1, 1]),),
-        "ignored anchors only": (torch.tensor([-1, -1]),),
-        "background only": (torch.tensor([0, 0, 0]),),
-        "one anchor of class 8": (torch.tensor([8]),),
-        "no anchors": (torch.zeros(0, dtype=torch.int64),),
+        "three near copies and one box apart, limit 0.7": (
+            torch.tensor([0.5, 2.0, -1.0, 0.1]), COPIES, (20, 50), 10, 10, 0.7),
+        "a limit of 2 proposals": (
+            torch.tensor([0.5, 2.0, -1.0, 0.1]), COPIES, (20, 50), 10, 2, 0.3),
+        "the best 2 before NMS": (
+            torch.tensor([0.5, 2.0, -1.0, 0.1]), COPIES, (20, 50), 2, 10, 0.7),
+        "a chain of three boxes, limit 0.3": (
+            torch.tensor([3.0, 2.0, 1.0]),
+            row((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)), (20, 50), 5, 5, 0.3),
+        "an IoU of just the limit": (
+            torch.tensor([3.0, 1.0]), row((0, 0, 10, 10), (0, 0, 10, 5)), (20, 50),
+            5, 5, 0.5),
+        "boxes over the border, one of them outside": (
+            torch.tensor([1.0, 2.0, 3.0]),
+            row((-5, -5, 10, 10), (40, 10, 60, 30), (55, 2, 70, 9)),
+            (20, 50), 5, 5, 0.5),
+        "a box of half a pixel, and one of just a pixel": (
+            torch.tensor([2.0, 1.0, 0.0]),
+            row((3, 3, 3.5, 12), (5, 3, 6, 12), (20, 3, 30, 3.5)), (20, 50), 5, 5, 0.5),
+        "no boxes": (torch.zeros(0), torch.zeros(0, 4), (20, 50), 5, 5, 0.5),
     },
     mistakes=[
-        (kept(0, lambda k: k), "the RPN only asks: object or not? Every class is 1"),
-        (kept(-1, lambda k: k > 0), "-1 is no background: leave it out"),
-        (kept(-1, lambda k: k.clamp(max=1)), "-1 is left out of the loss: leave it out"
-         " here too"),
-        (kept(-1, lambda k: k != 0), "-1 is no object: leave it out"),
-        (kept(1, lambda k: k > 0), "background trains too: its target is 0"),
-        (kept(0, lambda k: k == 0),
-         "the other way round: 1 is an object, 0 background"),
-        (kept(0, lambda k: k == 1), "every class is an object, not only the first"),
-        (kept(0, lambda k: k > 1), "classes start at 1: label 1 is an object"),
-        (kept(0, lambda k: 2 * (k > 0).int() - 1), "background's target is 0, as the"
-         " loss wants probabilities"),
-        (kept(-1, lambda k: k), "every class is 1, and -1 is left out"),
+        (fault("worst"), "the box with the highest objectness comes first: sort in"
+         " descending order"),
+        (fault("all"), "only the best `pre_nms_top_n` boxes go on"),
+        (fault("raw"), "clip the boxes to the image"),
+        (fault("swapped"), "size is (height, width), as `clip_boxes` takes it"),
+        (fault("small"), "drop boxes with less than one pixel of width or height after"
+         " clipping"),
+        (fault("either"), "both sides of a box must have at least one pixel"),
+        (fault("early"), "`post_nms_top_n` counts the boxes that NMS leaves: apply it"
+         " last"),
+        (fault("copies"), "near copies are left: run NMS"),
+        (fault("best"), "compare a box with every kept one, not only with the best"),
+        (fault("one"), "compare a box with every kept one, not only with the last"),
+        (fault("suppressed"), "a box that was dropped drops no other: compare with the"
+         " kept ones only"),
+        (fault("equal"), "a box is dropped where the IoU is greater than the limit; at"
+         " the limit itself it stays"),
+        (fault("far"), "the other way round: drop what overlaps a kept box by more than"
+         " the limit"),
+        (fault("endless"), "stop at `post_nms_top_n` boxes"),
+        (lambda scores, *given: pick(scores, *given)[:, [1, 0, 3, 2]],
+         "a box is x1, y1, x2, y2"),
     ],
 )  # fmt: skip
+
+LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)  # that the question asks about
+
+
+@exercise("08.4 decide the limit of NMS")
+def decide_the_limit(answer):
+    value = as_tensor(answer)
+    if value.numel() != 1:
+        return "give one number"
+    value = round(float(value), 3)
+    if value not in LIMITS:
+        return f"give one of {', '.join(map(str, LIMITS))}"
+    if value == 0.6:
+        return "near, but another limit finds more: measure with all five"
+    if value < 0.6:
+        return (
+            "at this limit one box stays of each heap, and too often not the one that"
+            " fits: measure recall at IoU 0.7 of the first 20 proposals"
+        )
+    if value > 0.7:
+        return (
+            "the 20 proposals are spent on copies of the same objects: measure recall"
+            " at IoU 0.7 of the first 20 proposals"
+        )

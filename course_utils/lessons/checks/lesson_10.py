@@ -1,184 +1,286 @@
 """Checks of the exercises of lesson 10."""
 
 import random
+import statistics
 
-from course_utils.lessons.checks import written
+from course_utils.lessons.checks import exercise, written
+
+PHASES = ("proposals", "backbone", "regions", "nms")
+
+
+def speed_up(before, after):
+    return ratio(before, after), ratio(before, after, counted=PHASES[1:])
+
+
+def ratio(before, after, counted=PHASES):
+    a, b = (sum(m.get(phase, 0) for phase in counted) for m in (before, after))
+    return a / b
+
+
+def only_shared(before, after):
+    shared = [phase for phase in PHASES if phase in before and phase in after]
+    rest = [phase for phase in shared if phase != "proposals"]
+    return ratio(before, after, shared), ratio(before, after, rest)
+
+
+def mean_of_factors(before, after):
+    factors = {p: before[p] / after[p] for p in before if after.get(p)}
+    rest = [f for phase, f in factors.items() if phase != "proposals"]
+    return statistics.mean(factors.values()), statistics.mean(rest)
+
+
+def rest_of(detector):
+    return sum(s for phase, s in detector.items() if phase != "proposals")
+
+
+def all_have_proposals(before, after):
+    a, b = sum(before.values()), sum(after.values())
+    return a / b, (a - before["proposals"]) / (b - after["proposals"])
+
+
+def some_detector():
+    """{phase: seconds}, with regions and any of the others."""
+    phases = [p for p in PHASES if p == "regions" or random.random() < 0.7]
+    return {phase: random.randint(1, 400) / 100 for phase in phases}
+
+
+SEARCH = {"proposals": 1.5}
 
 written(
     "10.1 speed-up",
-    lambda before, after, proposals: (
-        (before + proposals) / (after + proposals),
-        before / after,
-    ),
-    lambda: (random.uniform(5, 60), random.uniform(0.1, 4), random.uniform(0.2, 3)),
+    speed_up,
+    lambda: (some_detector(), some_detector()),
     edges={
-        "47 s, 0.5 s and 1.5 s of proposals": (47.0, 0.5, 1.5),
-        "proposals that take no time": (47.0, 0.5, 0.0),
-        "two equal times": (2.0, 2.0, 1.0),
-        "a method that became slower": (1.0, 4.0, 2.0),
+        "R-CNN and Fast R-CNN in their papers": (
+            {**SEARCH, "regions": 47.0}, {**SEARCH, "regions": 0.32}),
+        "Fast R-CNN and a detector without proposals": (
+            {**SEARCH, "backbone": 0.15, "regions": 0.17}, {"backbone": 0.05,
+            "regions": 0.02}),
+        "a detector without a backbone of its own": (
+            {**SEARCH, "regions": 40.0}, {"proposals": 0.01, "backbone": 0.14,
+            "regions": 0.05, "nms": 0.01}),
+        "two equal detectors": ({"regions": 2.0}, {"regions": 2.0}),
+        "a detector that became slower": ({"regions": 1.0}, {"regions": 4.0}),
     },
     mistakes=[
-        (lambda a, b, p: (a / b, (a + p) / (b + p)), "the two are swapped: with"
-         " proposals first"),
-        (lambda a, b, p: (a / b, a / b), "proposals cost both methods the same time:"
-         " add it to both"),
-        (lambda a, b, p: (a / (b + p), a / b), "add the proposals to both, not only to"
-         " the faster one"),
-        (lambda a, b, p: ((a + p) / b, a / b), "add the proposals to both, not only to"
-         " the slower one"),
-        (lambda a, b, p: ((b + p) / (a + p), b / a), "before / after: a factor above 1"
-         " means faster"),
-        (lambda a, b, p: ((a + p) / (b + p), (a - p) / (b - p or 1)), "the given"
-         " seconds do not contain the proposals: nothing to subtract"),
-        (lambda a, b, p: (a / (b or 1), (a - p) / (b - p or 1)), "the given seconds do"
-         " not contain the proposals: add them for the first factor"),
-        (lambda a, b, p: (a - b, a - b), "a factor: divide"),
-        (lambda a, b, p: (a + p, b + p), "those are the two times; divide them"),
-        (lambda a, b, p: (round((a + p) / (b + p)), round(a / b)), "do not round"),
+        (lambda a, b: speed_up(a, b)[::-1], "the two are swapped: with proposals"
+         " first"),
+        (lambda a, b: (ratio(a, b, PHASES[1:]),) * 2, "the first factor counts the"
+         " proposals as well: they have to be made"),
+        (lambda a, b: (ratio(a, b),) * 2, "the second factor leaves the proposals out"),
+        (lambda a, b: (rest_of(a) / sum(b.values()), ratio(a, b, PHASES[1:])), "count"
+         " the proposals on both sides, not only on that of the faster one"),
+        (lambda a, b: (sum(a.values()) / rest_of(b), ratio(a, b, PHASES[1:])), "count"
+         " the proposals on both sides, not only on that of the slower one"),
+        (lambda a, b: speed_up(b, a), "before / after: a factor above 1 means faster"),
+        (only_shared, "a phase that only one of them has takes time as well"),
+        (mean_of_factors, "add the phases up first, then divide: a mean of factors"
+         " makes a short phase count as much as a long one"),
+        (all_have_proposals, "a detector may have no proposals: `before.get(phase,"
+         " 0)`"),
+        (lambda a, b: (sum(a.values()) - sum(b.values()), rest_of(a) - rest_of(b)),
+         "a factor: divide, do not subtract"),
+        (lambda a, b: (sum(a.values()), sum(b.values())), "those are the two times;"
+         " divide them"),
+        (lambda a, b: tuple(round(f) for f in speed_up(a, b)), "do not round"),
     ],
     tolerance=1e-3,
 )  # fmt: skip
 
 
-def front(points):
-    """Indices of the points that no other beats."""
-    return [i for i, p in enumerate(points) if not any(beats(q, p) for q in points)]
+def fair_times(rows, warm_up):
+    return by_phase(rows[warm_up:])
 
 
-def beats(q, p):
-    return q[0] <= p[0] and q[1] >= p[1] and q != p
+def by_phase(rows, middle=statistics.median, unit=1000):
+    phases = {phase for row in rows for phase in row}
+    return {p: unit * middle([row.get(p, 0) for row in rows]) for p in phases}
 
 
-def front_by(beats):
-    """A wrong answer: with another rule of who beats whom."""
+def of_those_that_have_it(rows, warm_up):
+    rows = rows[warm_up:]
+    phases = {phase for row in rows for phase in row}
+    return {
+        p: 1000 * statistics.median([row[p] for row in rows if p in row])
+        for p in phases
+    }
+
+
+def of_the_first_row(rows, warm_up):
+    rows = rows[warm_up:]
+    found = by_phase(rows)
+    return {p: found[p] for p in rows[0]} if rows else {}
+
+
+def all_have_all(rows, warm_up):
+    rows = rows[warm_up:]
+    phases = {phase for row in rows for phase in row}
+    return {p: 1000 * statistics.median([row[p] for row in rows]) for p in phases}
+
+
+def some_rows():
+    count = random.randint(1, 9)
+    slow = [random.choice((1, 1, 1, 5)) for _ in range(count)]
+    rows = [
+        {p: k * random.randint(1, 60) / 1000 for p in PHASES if random.random() < 0.8}
+        for k in slow
+    ]
+    return rows, random.randint(0, min(3, count - 1))
+
+
+ROWS = [
+    {"backbone": 0.9, "nms": 0.5},
+    {"backbone": 0.03, "nms": 0.001},
+    {"backbone": 0.01, "nms": 0.004},
+    {"backbone": 0.08, "nms": 0.002},
+]
+
+written(
+    "10.2 a fair time",
+    fair_times,
+    some_rows,
+    edges={
+        "four scenes, the first to warm up": (ROWS, 1),
+        "an even number of scenes": (ROWS, 0),
+        "a phase that some scenes have not": (
+            [{"backbone": 0.02}, {"backbone": 0.04, "nms": 0.01}, {"backbone": 0.06}],
+            0),
+        "a phase of the warm-up alone": ([{"loading": 3.0}, {"backbone": 0.02}], 1),
+        "one scene": ([{"backbone": 0.02}], 0),
+        "nothing but warm-up": (ROWS[:2], 2),
+    },
+    mistakes=[
+        (lambda rows, warm_up: by_phase(rows), "the first `warm_up` scenes do not"
+         " count"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], statistics.mean), "the median:"
+         " one slow scene moves the mean"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], unit=1), "milliseconds are"
+         " asked for, and the seconds are given"),
+        (lambda rows, warm_up: by_phase(rows[warm_up + 1 :]), "one scene too many is"
+         " left out: rows[warm_up:]"),
+        (lambda rows, warm_up: by_phase(rows[:warm_up]), "those are the scenes of the"
+         " warm-up; the others count"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], min), "the median, not the"
+         " shortest time"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], sum), "the median of the"
+         " scenes, not their sum"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], lambda v: v[len(v) // 2]),
+         "the median is the middle of the *sorted* times"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], statistics.median_high), "of an"
+         " even number of times the median is the mean of the middle two"),
+        (lambda rows, warm_up: by_phase(rows[warm_up:], statistics.median_low), "the"
+         " median of an even number is the mean of the two in the middle"),
+        (of_those_that_have_it, "where a scene has not a phase, it took 0 s there"),
+        (of_the_first_row, "a phase may begin in a later scene: look at all rows"),
+        (all_have_all, "a scene may have not all phases: `row.get(phase, 0)`"),
+    ],
+)  # fmt: skip
+
+
+def sure_front(points):
+    return not_beaten(lambda q, p: q[0] <= p[0] and q[1] > p[2])(points)
+
+
+def not_beaten(beats):
+    """An answer: indices of the points that none beats, by a rule of who does."""
     return lambda points: [
-        i
-        for i, p in enumerate(points)
-        if not any(beats(q, p) for j, q in enumerate(points) if i != j)
+        i for i, p in enumerate(points) if not any(beats(q, p) for q in points)
     ]
 
 
-def each_once(points):
-    return [i for i in front(points) if points.index(points[i]) == i]
+def middle(point):
+    return (point[1] + point[2]) / 2
 
 
-def a_few_points():
-    count = random.randint(2, 12)
-    return (
-        [(random.randint(1, 7) * 5, random.randint(0, 8) / 8) for _ in range(count)],
-    )
+def some_points():
+    points = []
+    for _ in range(random.randint(2, 9)):
+        low = random.randint(0, 12)
+        high = low + random.randint(0, 4)
+        points.append((random.randint(1, 6) * 10, low / 16, high / 16))
+    return (points,)
 
 
-POINTS = [(10, 0.5), (20, 0.8), (30, 0.7), (5, 0.4), (20, 0.8), (40, 0.8)]
+POINTS = [(10, 0.5, 0.625), (20, 0.75, 0.875), (30, 0.5, 0.6875), (40, 0.625, 0.8125)]
 
 written(
-    "10.2 Pareto front",
-    front,
-    a_few_points,
+    "10.3 the front with intervals",
+    sure_front,
+    some_points,
     edges={
         f"the points {POINTS}": (POINTS,),
-        "two equal points": ([(10, 0.5), (10, 0.5)],),
-        "equal times": ([(10, 0.5), (10, 0.75), (10, 0.25)],),
-        "equal accuracies": ([(30, 0.5), (20, 0.5), (10, 0.5)],),
-        "one point": ([(10, 0.5)],),
+        "two equal points": ([(10, 0.5, 0.75)] * 2,),
+        "two that are as fast": ([(10, 0.5, 0.625), (10, 0.75, 0.875)],),
+        "intervals that touch": ([(10, 0.5, 0.75), (20, 0.25, 0.5)],),
+        "intervals of no width": ([(10, 0.5, 0.5), (20, 0.25, 0.25)],),
+        "one point": ([(10, 0.5, 0.75)],),
         "no points": ([],),
     },
     mistakes=[
-        (each_once, "equal points do not beat each other: both stay"),
-        (front_by(lambda q, p: q[0] <= p[0] and q[1] >= p[1]), "equal points do not"
-         " beat each other: both stay"),
-        (front_by(lambda q, p: q[0] < p[0] and q[1] > p[1]), "a point is beaten, too,"
-         " if another is as accurate and faster, or as fast and more accurate"),
-        (front_by(lambda q, p: q[0] < p[0] and q[1] >= p[1]), "of two that take the"
-         " same time, the more accurate one beats the other"),
-        (front_by(lambda q, p: q[0] <= p[0] and q[1] > p[1]), "of two that are as"
-         " accurate, the faster one beats the other"),
-        (front_by(lambda q, p: q[1] > p[1]), "that is the most accurate; a faster one"
-         " that is worse stays too"),
-        (front_by(lambda q, p: q[0] < p[0]), "that is the fastest; a slower one that is"
-         " more accurate stays too"),
-        (front_by(lambda q, p: beats(p, q)), "those are the ones that beat no other;"
-         " keep those that no other beats"),
-        (lambda points: [i for i, p in enumerate(points) if i not in front(points)],
+        (not_beaten(lambda q, p: q[0] <= p[0] and middle(q) > middle(p)), "only an"
+         " interval that lies wholly above counts, not its middle"),
+        (not_beaten(lambda q, p: q[0] <= p[0] and q[1] >= p[2]), "intervals that touch"
+         " do not lie apart: `low > high`"),
+        (not_beaten(lambda q, p: q[1] > p[2]), "a more accurate one that is slower"
+         " beats nobody: look at the time too"),
+        (not_beaten(lambda q, p: q[0] < p[0] and q[1] > p[2]), "one that is as fast"
+         " and surely more accurate beats it too"),
+        (not_beaten(lambda q, p: q[0] <= p[0] and q[1] > p[1]), "the other's low end"
+         " must lie above this one's *high* end"),
+        (not_beaten(lambda q, p: q[0] <= p[0] and q[2] > p[2]), "the other's *low* end"
+         " must lie above this one's high end"),
+        (not_beaten(lambda q, p: q[0] >= p[0] and q[1] > p[2]), "fewer milliseconds"
+         " are better, not more"),
+        (not_beaten(lambda q, p: q[0] < p[0]), "that is the fastest; a slower one"
+         " stays where none is surely better"),
+        (not_beaten(lambda q, p: q[0] >= p[0] and q[2] < p[1]), "those are the ones"
+         " that beat no other; keep those that no other beats"),
+        (lambda points: [i for i in range(len(points)) if i not in sure_front(points)],
          "those are the beaten ones; return the others"),
-        (lambda points: [points[i] for i in front(points)], "those are the points;"
+        (lambda points: [points[i] for i in sure_front(points)], "those are the points;"
          " return their indices"),
-        (lambda points: sorted(front(points), key=lambda i: points[i]), "sort the"
+        (lambda points: sorted(sure_front(points), key=lambda i: points[i]), "sort the"
          " indices, not the points"),
-        (front_by(lambda q, p: q[0] >= p[0] and q[1] >= p[1] and q != p), "fewer"
-         " milliseconds are better, not more"),
     ],
 )  # fmt: skip
 
-
-def best_within(settings, budget):
-    within = [name for name, (ms, _) in settings.items() if ms <= budget]
-    return max(within, key=lambda name: settings[name][1], default=None)
+BUDGET = 40  # milliseconds
+FORM = "answer with (table, name), the table as the cell above makes it"
 
 
-def some_settings():
-    names = random.sample("abcdefgh", random.randint(2, 7))
-    settings = {
-        name: (random.randint(1, 8) * 5, random.randint(1, 9) / 10) for name in names
-    }
-    return settings, random.randint(1, 8) * 5
+@exercise("10.5 decide: a budget")
+def decide_by_budget(answer):
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        return FORM
+    table, name = answer
+    if not isinstance(table, dict) or not all(map(a_row, table.values())):
+        return FORM
+    if len(table) < 3:
+        return "measure three detectors or more"
+    within = {n: row for n, row in table.items() if row[0] <= BUDGET}
+    if not within:
+        none = 'none of your detectors keeps the budget: the name is "none"'
+        return None if name in (None, "none") else none
+    if name not in table:
+        return f"choose one of {', '.join(map(str, table))}"
+    if name not in within:
+        return f"{name} takes {table[name][0]:.0f} ms: more than {BUDGET}"
+    best = max(within, key=lambda n: within[n][1])
+    if within[name][2] > 0:
+        return (
+            f"{name} is surely less accurate than {best}: the interval of the"
+            " difference lies above 0"
+        )
+    as_good = [n for n in within if n == best or within[n][2] <= 0]
+    fastest = min(as_good, key=lambda n: within[n][0])
+    if within[fastest][0] < within[name][0]:
+        return f"{fastest} is not shown to be worse, and it is faster"
 
 
-def as_good(got, want, settings, budget):
-    """Whether a name is right: of equally accurate ones each is."""
-    if want is None or got is None:
-        return got is want
-    ms, accuracy = settings[str(got)]
-    return ms <= budget and accuracy == settings[want][1]
-
-
-def name_by(key, allowed=lambda ms, budget: ms <= budget):
-    """A wrong answer: the largest by another `key`, of others that are `allowed`."""
-
-    def answer(settings, budget):
-        within = [n for n, (ms, _) in settings.items() if allowed(ms, budget)]
-        return max(within, key=lambda n: key(*settings[n], budget), default=None)
-
-    return answer
-
-
-SETTINGS = {"a": (10, 0.5), "b": (20, 0.8), "c": (30, 0.9), "d": (20, 0.7)}
-
-written(
-    "10.3 a budget",
-    best_within,
-    some_settings,
-    edges={
-        f"the settings {SETTINGS} and a budget of 20": (SETTINGS, 20),
-        "a budget that none keeps": (SETTINGS, 5),
-        "a budget that all keep": (SETTINGS, 100),
-        "one setting, with exactly the budget": ({"a": (10, 0.5)}, 10),
-        "no settings": ({}, 10),
-    },
-    mistakes=[
-        (name_by(lambda ms, ap, b: ap, lambda ms, b: ms < b), "exactly the budget is"
-         " allowed: use <="),
-        (name_by(lambda ms, ap, b: ap, lambda ms, b: True), "that one takes longer than"
-         " the budget"),
-        (name_by(lambda ms, ap, b: -ms), "of those within the budget take the most"
-         " accurate, not the fastest"),
-        (name_by(lambda ms, ap, b: ms), "of those within the budget take the most"
-         " accurate, not the slowest"),
-        (name_by(lambda ms, ap, b: 0), "of those within the budget take the most"
-         " accurate, not the first"),
-        (name_by(lambda ms, ap, b: -ap), "the most accurate, not the least"),
-        (name_by(lambda ms, ap, b: ap / ms), "the most accurate one within the budget,"
-         " not the most accurate for its time"),
-        (name_by(lambda ms, ap, b: ap, lambda ms, b: ms >= b), "at most `budget`"
-         " milliseconds, not at least"),
-        (lambda settings, budget: max(settings[n][1] for n in settings if settings[n][0]
-         <= budget) if best_within(settings, budget) else None, "return the name, not"
-         " the accuracy"),
-        (lambda settings, budget: max([n for n, (ms, _) in settings.items() if ms
-         <= budget], key=lambda n: settings[n][1]), "nothing may be within the budget:"
-         " return None"),
-        (lambda settings, budget: best_within(settings, budget) or "", "nothing may be"
-         " within the budget: return None, no text"),
-    ],
-    accept=as_good,
-)  # fmt: skip
+def a_row(row):
+    """Whether it is (milliseconds, mAP, low, high) with numbers that can be."""
+    numbers = isinstance(row, (tuple, list)) and len(row) == 4
+    if not numbers or not all(isinstance(v, (int, float)) for v in row):
+        return False
+    ms, score, low, high = row
+    return ms > 0 and 0 <= score <= 1 and -1 <= low <= high <= 1

@@ -13,8 +13,8 @@ MUTANTS = {
     ),
     "05.2": Mutant(
         "models.rcnn.warp_regions",
-        "(x2 - x1)[:, None]) * 2 / width - 1",
-        "(x2 - x1)[:, None]) * 2 / height - 1",
+        "image.shape[:0:-1]",
+        "image.shape[1:]",
         ("axes swapped", "wrong scale"),
         "In wide images the crops show what lies to the right of their boxes.",
         "x goes with the width of the image, y with its height.",

@@ -54,6 +54,24 @@ MUTANTS = {
         "On the front stand the slow and inaccurate detectors.",
         "A point is beaten by one that is as fast and as accurate or better.",
     ),
+    "10.3": Mutant(
+        "evaluation.compare.detections_from",
+        "(part[:num_proposals] for part in scored)",
+        "scored",
+        ("limit missing",),
+        "With two proposals a detector is as accurate as with fifty: the time was"
+        " measured at one setting, the accuracy at another.",
+        "Take the best `num_proposals` only.",
+    ),
+    "10.4": Mutant(
+        "evaluation.compare.run_timed",
+        "for i in range(len(scenes)):\n        model.timer = Timer()",
+        "model.timer = Timer()\n    for i in range(len(scenes)):",
+        ("double counting",),
+        "The time of each scene holds those of all before it: the more scenes, the"
+        " slower every detector.",
+        "Give each scene a clock of its own.",
+    ),
     "11.1": Mutant(
         "models.single_shot.hard_negative_loss",
         "loss.detach().sum(1).masked_fill(positive, -1)",

@@ -68,22 +68,22 @@ def write_numbers(numbers, ax):
 
 
 def nms_steps(boxes, scores, iou_threshold):
-    """The rounds of greedy NMS, as a list of (kept index, [indices it silenced]).
+    """The rounds of greedy NMS, as a list of (kept index, [indices it removed]).
 
     `nms`, the learner's if it was changed, says for each pair of boxes whether the
-    better one silences the other.
+    better one removes the other.
     """
     alive = scores.argsort(descending=True, stable=True).tolist()
     steps = []
     while alive:
         best, *rest = alive
-        silenced = []
+        removed = []
         for i in rest:
             pair = [best, i]
             if len(nms(boxes[pair], scores[pair], iou_threshold)) == 1:
-                silenced.append(i)
-        alive = [i for i in rest if i not in silenced]
-        steps.append((best, silenced))
+                removed.append(i)
+        alive = [i for i in rest if i not in removed]
+        steps.append((best, removed))
     return steps
 
 
@@ -123,15 +123,16 @@ def stepping_nms(image, boxes, scores, truth, threshold=0.5, step=0):
 
 
 def draw_rounds(steps, done, boxes, scores, ax):
-    """What waits (blue), is kept (orange) and silenced (red, then dotted)."""
+    """What waits (blue), is kept (orange) and removed (black, then dotted)."""
     steps_done = steps[:done]
     kept = [i for i, _ in steps_done]
-    silenced = [i for _, gone in steps_done for i in gone]
-    waiting = [i for i in range(len(boxes)) if i not in kept + silenced]
+    removed = [i for _, gone in steps_done for i in gone]
+    waiting = [i for i in range(len(boxes)) if i not in kept + removed]
     plot.draw_boxes(boxes[waiting], None, "#56B4E9", ax, width=1)
-    plot.draw_boxes(boxes[silenced], None, "white", ax, width=1, style=":")
+    plot.draw_boxes(boxes[removed], None, "white", ax, width=1, style=":")
     if steps_done:
-        plot.draw_boxes(boxes[steps_done[-1][1]], None, RED, ax, width=1.5, style="--")
+        latest = boxes[steps_done[-1][1]]
+        plot.draw_boxes(latest, None, "black", ax, width=1.5, style="--")
     draw_kept(kept, boxes, scores, ax)
     ax.set_title(step_text(steps, done, len(boxes)), fontsize=10)
 
@@ -150,4 +151,4 @@ def step_text(steps, step, total):
         return f"finished: {len(steps)} boxes kept of {total}"
     gone = len(steps[step - 1][1])
     word = "box" if gone == 1 else "boxes"
-    return f"round {step}: keep the best, silence {gone} {word} (red, dashed)"
+    return f"round {step}: keep the best, remove {gone} {word} (black, dashed)"

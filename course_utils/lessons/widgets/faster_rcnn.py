@@ -114,7 +114,7 @@ def every_stage(model, images, targets, classes):
     return Explorer(
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
-        stage=choice("stage", list(STAGES)),
+        stage=choice("stage", list(STAGES), "sampled"),
         count=slider("boxes", 1, 100, 50),
         score=slider("least score", 0.05, 0.95, 0.5, 0.05),
     )

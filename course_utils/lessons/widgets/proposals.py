@@ -112,7 +112,7 @@ def proposals_that_find(pictures, proposals):
         found = best >= min_iou
         figure, (ax,) = empty_figure(560, 460)
         plot.show_image(image, ax)
-        plot.draw_boxes(boxes, None, "#DDDDDD", ax, width=0.4)
+        plot.draw_boxes(boxes, None, "#DDDDDD", ax, width=0.8)
         colors = ["#009E73" if f else "#D55E00" for f in found]
         names = [f"{iou:.2f}" for iou in best.tolist()]
         plot.draw_boxes(target["boxes"], None, "white", ax, width=1, style=":")

@@ -88,7 +88,7 @@ def stage_viewer(model, images, classes):
     return Explorer(
         draw,
         picture=slider("picture", 0, len(images) - 1, 0),
-        stage=choice("stage", list(STAGES)),
+        stage=choice("stage", list(STAGES), "regressed"),
         num_proposals=slider(
             "proposals", 10, model.num_proposals, model.num_proposals, 10
         ),

@@ -6,7 +6,7 @@ from course_utils.core.devices import to_device
 from course_utils.lessons import plot
 from course_utils.lessons.widgets import Explorer, choice, empty_figure, slider
 from course_utils.ops.anchors import AnchorGrid
-from course_utils.ops.boxes import clip_boxes
+from course_utils.ops.boxes import box_iou, clip_boxes
 from course_utils.ops.matching import match_boxes
 
 STRIDE = 8
@@ -47,7 +47,7 @@ def anchors_at_a_cell(image):
         row=slider("row", 0, rows - 1, rows // 2),
         column=slider("column", 0, columns - 1, columns // 2),
         size=slider("smallest size", 8, 48, 16, 4),
-        sizes=slider("sizes", 1, 4, 3),
+        sizes=slider("sizes", 1, 4, 4),
         ratio=slider("ratio", 1.0, 4.0, 2.0, 0.25),
     )
 
@@ -86,8 +86,12 @@ def which_are_positive(images, targets, grid):
     )
 
 
-def best_proposals(images, found):
-    """Explorer: the best proposals of a picture; found: {name: list of (N, 4)}."""
+def best_proposals(images, found, targets=None):
+    """Explorer: the best proposals of a picture; found: {name: list of (N, 4)}.
+
+    targets: where given, objects that a proposal finds (IoU 0.5) are drawn green, and
+    the others with a dashed line.
+    """
 
     def draw(picture, num_proposals):
         figure, axes = empty_figure(300 * len(found), 270, len(found))
@@ -95,7 +99,14 @@ def best_proposals(images, found):
             plot.show_image(images[picture], ax)
             some = boxes[picture][:num_proposals]
             plot.draw_boxes(some, None, plot.COLORS[1], ax, width=0.9)
-            ax.set_title(f"{name}: {len(some)}", fontsize=11)
+            title = f"{name}: {len(some)}"
+            if targets is not None:
+                objects = targets[picture]["boxes"]
+                hit = (box_iou(objects, some) >= 0.5).any(1)
+                plot.draw_boxes(objects[hit], None, "#009E73", ax, width=2.5)
+                plot.draw_boxes(objects[~hit], None, "#D55E00", ax, 2.5, "--")
+                title += f", {int(hit.sum())} of {len(objects)} objects"
+            ax.set_title(title, fontsize=10)
         return figure
 
     return Explorer(
